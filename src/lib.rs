@@ -1,0 +1,1 @@
+//! Perry: isolated Docker-in-Docker workspaces on a machine of your own.

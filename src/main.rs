@@ -1,0 +1,2 @@
+//! The `perry` binary: argv in, exit code out.
+fn main() {}
