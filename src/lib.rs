@@ -1,1 +1,7 @@
 //! Perry: isolated Docker-in-Docker workspaces on a machine of your own.
+
+pub mod contract;
+pub mod controller;
+pub mod model;
+pub mod runtime;
+pub mod store;

@@ -1,0 +1,3 @@
+//! What crosses a wire.
+
+pub mod worker;

@@ -1,0 +1,75 @@
+//! What agent and worker say to each other: HTTP/2 without TLS over what `dial` gives, each request with
+//! `authorization: Bearer <secret of the workspace>`.
+//!
+//! | request | answer |
+//! |---|---|
+//! | `GET /v1/health` | [`WorkerSeen`](crate::model::observed::WorkerSeen) as JSON |
+//! | `GET /v1/watch` | the same, one JSON document a line: at once, at each change; an empty line every 15 s |
+//! | `PUT /v1/config` with a [`WorkerPlan`] | 204; health shows its hash from then on |
+//! | `POST /v1/exec` with an [`ExecRequest`] | [`ExecResponse`] |
+//! | `POST /v1/reload` | 202; init replaces itself and `serve` by the executable now at [`EXECUTABLE`] |
+//!
+//! Errors are 400, 401, 404, 413 and 500 with a text/plain body.
+
+use serde::{Deserialize, Serialize};
+
+use crate::model::desired::WorkerPlan;
+
+/// The agent's folder inside a workspace's container.
+pub const FOLDER: &str = "/.perry";
+/// The worker's executable: a copy of the agent's own.
+pub const EXECUTABLE: &str = "/.perry/perry";
+/// [`Bootstrap`] as JSON, mode 0600, owned by root.
+pub const BOOTSTRAP: &str = "/.perry/bootstrap.json";
+/// The keys that sshd accepts besides those in the home folder, written by the worker.
+pub const AUTHORIZED_KEYS: &str = "/.perry/authorized_keys";
+/// The folder where the worker's socket is; where agent and engine share a machine, a folder of the host is mounted here.
+pub const SOCKET_FOLDER: &str = "/run/perry";
+/// The worker's socket.
+pub const SOCKET: &str = "/run/perry/worker.sock";
+/// Its name in [`SOCKET_FOLDER`].
+pub const SOCKET_NAME: &str = "worker.sock";
+
+/// What a worker needs before it can be reached.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Bootstrap {
+    /// The workspace's incarnation.
+    pub uid: String,
+    /// The workspace's name.
+    pub name: String,
+    /// What the agent proves itself with.
+    pub secret: String,
+    /// Hash of the executable, as the agent computed it.
+    pub executable: String,
+    /// What it is told until `PUT /v1/config` says otherwise.
+    pub plan: WorkerPlan,
+}
+
+/// A command to run inside, without a terminal. It runs as the user `workspace` in its home where the image has that
+/// user, else as root.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct ExecRequest {
+    /// Program and arguments; not empty.
+    pub command: Vec<String>,
+    /// Seconds after which it and its children are killed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub timeout: Option<u64>,
+}
+
+/// How a command ended.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct ExecResponse {
+    /// What it wrote, invalid UTF-8 replaced, at most 1 MiB (the rest is dropped and `truncated` set).
+    pub stdout: String,
+    /// The same for its errors.
+    pub stderr: String,
+    /// Its code; 128 + n where signal n ended it; 124 where the timeout did; 127 where there is no such program, 126
+    /// where it cannot be run.
+    pub exit_code: i32,
+    /// Output was dropped.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub truncated: bool,
+}

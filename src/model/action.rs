@@ -1,0 +1,170 @@
+//! Actions: what a plan is made of. Each carries every choice and the identity of what it touches, as it was seen.
+
+use std::fmt;
+use std::time::Duration;
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+
+use super::desired::{ContainerPlan, Owner, VolumePlan, WorkerPlan};
+
+/// How long a container has to end by itself before it is killed.
+pub const STOP_GRACE: Duration = Duration::from_secs(10);
+
+/// One change of the world. Repeating it, or finding it done, is no error.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "action", rename_all = "camelCase", rename_all_fields = "camelCase")]
+pub enum Action {
+    /// Bring the image onto the engine: build the agent's own, pull any other.
+    EnsureImage {
+        /// Its name.
+        image: String,
+        /// Build it from the files inside this program.
+        build: bool,
+    },
+    /// Make the bridge network that all workspaces share.
+    CreateNetwork {
+        /// Its name.
+        name: String,
+        /// For its agent label.
+        agent: String,
+    },
+    /// Make a volume.
+    CreateVolume {
+        /// Which one.
+        volume: VolumePlan,
+        /// For its labels.
+        owner: Owner,
+    },
+    /// Make the container, not yet started.
+    CreateContainer {
+        /// What it is.
+        container: Box<ContainerPlan>,
+        /// Its mounts.
+        volumes: Vec<VolumePlan>,
+        /// For its labels.
+        owner: Owner,
+        /// For its labels.
+        generation: u64,
+    },
+    /// Put the worker's executable and bootstrap into a container that is not running, or a newer one into a running.
+    InstallWorker {
+        /// The container's id.
+        id: String,
+        /// Whose it is.
+        owner: Owner,
+        /// What the worker is told at its start.
+        worker: WorkerPlan,
+    },
+    /// Attach a stopped container to the network anew, because the one it knew is gone.
+    ReattachNetwork {
+        /// The container's id.
+        id: String,
+        /// The network's name.
+        network: String,
+    },
+    /// Start a container.
+    StartContainer {
+        /// Its id.
+        id: String,
+        /// Whose it is.
+        owner: Owner,
+        /// The restart that this start answers.
+        restarted_at: Option<Timestamp>,
+    },
+    /// Tell the running worker its changed configuration.
+    ConfigureWorker {
+        /// The container's id.
+        id: String,
+        /// Whose it is.
+        owner: Owner,
+        /// What it is told.
+        worker: WorkerPlan,
+    },
+    /// Resume a paused container.
+    UnpauseContainer {
+        /// Its id.
+        id: String,
+    },
+    /// Stop a container, with [`STOP_GRACE`].
+    StopContainer {
+        /// Its id.
+        id: String,
+    },
+    /// Remove a container that is not running, never its volumes.
+    RemoveContainer {
+        /// Its id.
+        id: String,
+    },
+    /// Remove a volume for good. Only a deletion plans this.
+    RemoveVolume {
+        /// Its name.
+        name: String,
+        /// When it was made: another volume of the same name is not touched.
+        created_at: String,
+        /// Whose it must still be; `None` only where `metadata.adopted` names it.
+        owner: Option<Owner>,
+    },
+}
+
+impl Action {
+    /// The name of the step in `startup.steps`, for one that a start waits for.
+    pub fn step(&self) -> &'static str {
+        match self {
+            Self::EnsureImage { .. } => "image",
+            Self::CreateNetwork { .. } => "network",
+            Self::CreateVolume { .. } => "volumes",
+            Self::CreateContainer { .. } => "create",
+            Self::InstallWorker { .. } => "install-worker",
+            Self::ReattachNetwork { .. } => "reattach-network",
+            Self::StartContainer { .. } => "start",
+            Self::ConfigureWorker { .. } => "configure-worker",
+            Self::UnpauseContainer { .. } => "unpause",
+            Self::StopContainer { .. } => "stop",
+            Self::RemoveContainer { .. } => "remove",
+            Self::RemoveVolume { .. } => "remove-volume",
+        }
+    }
+
+    /// How long it may take before it is given up. What it did by then is unknown.
+    pub fn deadline(&self) -> Duration {
+        match self {
+            Self::EnsureImage { .. } => Duration::from_secs(30 * 60),
+            Self::StopContainer { .. } => STOP_GRACE + Duration::from_secs(20),
+            _ => Duration::from_secs(60),
+        }
+    }
+
+    /// Whether it can be dropped half-way without leaving anything in doubt.
+    pub fn is_cancellable(&self) -> bool {
+        matches!(self, Self::EnsureImage { .. })
+    }
+
+    /// Whether it ends something that a person may be using, or keeps.
+    pub fn is_disruptive(&self) -> bool {
+        matches!(self, Self::StopContainer { .. } | Self::RemoveContainer { .. } | Self::RemoveVolume { .. })
+    }
+}
+
+impl fmt::Display for Action {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let short = |id: &str| id.get(..12).unwrap_or(id).to_owned();
+        match self {
+            Self::EnsureImage { image, build: true } => write!(f, "build image {image}"),
+            Self::EnsureImage { image, build: false } => write!(f, "pull image {image}"),
+            Self::CreateNetwork { name, .. } => write!(f, "create network {name}"),
+            Self::CreateVolume { volume, .. } => write!(f, "create volume {}", volume.name),
+            Self::CreateContainer { container, .. } => {
+                write!(f, "create container {} from {}", container.name, container.image)
+            }
+            Self::InstallWorker { id, .. } => write!(f, "install the worker into container {}", short(id)),
+            Self::ReattachNetwork { id, network } => write!(f, "attach container {} to network {network}", short(id)),
+            Self::StartContainer { id, .. } => write!(f, "start container {}", short(id)),
+            Self::ConfigureWorker { id, .. } => write!(f, "configure the worker of container {}", short(id)),
+            Self::UnpauseContainer { id } => write!(f, "unpause container {}", short(id)),
+            Self::StopContainer { id } => write!(f, "stop container {}", short(id)),
+            Self::RemoveContainer { id } => write!(f, "remove container {}", short(id)),
+            Self::RemoveVolume { name, .. } => write!(f, "remove volume {name}"),
+        }
+    }
+}

@@ -1,0 +1,151 @@
+//! The agent's settings, `config.json`: every key optional, an unknown one an error.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::str::FromStr;
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use super::workspace::FileSpec;
+
+/// The agent's settings.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields, default)]
+pub struct Config {
+    /// The port of the API; 0 takes a free one.
+    pub port: u16,
+    /// The addresses of the API.
+    pub bind: Vec<String>,
+    /// What comes before a workspace's name in the names of its container and volumes.
+    pub workspace_prefix: String,
+    /// The image of workspaces that name none.
+    pub image_tag: String,
+    /// Host ports for ssh.
+    pub ssh_ports: PortRange,
+    /// Host ports for everything else.
+    pub published_ports: PortRange,
+    /// The engine.
+    pub docker: DockerConfig,
+    /// ssh of all workspaces.
+    pub ssh: SshConfig,
+    /// Origins of web pages that may use the API besides its own.
+    pub allowed_origins: Vec<String>,
+    /// What is brought into every workspace.
+    pub sync: SyncConfig,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Self {
+            port: 7391,
+            bind: vec!["127.0.0.1".to_owned()],
+            workspace_prefix: "workspace-".to_owned(),
+            image_tag: "workspace-base".to_owned(),
+            ssh_ports: PortRange { first: 22000, last: 22999 },
+            published_ports: PortRange { first: 23000, last: 29999 },
+            docker: DockerConfig::default(),
+            ssh: SshConfig::default(),
+            allowed_origins: Vec::new(),
+            sync: SyncConfig::default(),
+        }
+    }
+}
+
+/// The engine and what is shared on it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields, default)]
+pub struct DockerConfig {
+    /// Where it listens; left out: `DOCKER_HOST`, else the local socket.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub host: Option<String>,
+    /// The bridge network of all workspaces.
+    pub network: String,
+}
+
+impl Default for DockerConfig {
+    fn default() -> Self {
+        Self { host: None, network: "perry".to_owned() }
+    }
+}
+
+/// ssh of all workspaces.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields, default)]
+pub struct SshConfig {
+    /// Public keys that may enter every workspace.
+    pub authorized_keys: Vec<String>,
+    /// The host's address of ssh ports.
+    pub bind: String,
+}
+
+impl Default for SshConfig {
+    fn default() -> Self {
+        Self { authorized_keys: Vec::new(), bind: "127.0.0.1".to_owned() }
+    }
+}
+
+/// What is brought into every workspace.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields, default)]
+pub struct SyncConfig {
+    /// Environment.
+    pub env: BTreeMap<String, String>,
+    /// Files.
+    pub files: Vec<FileSpec>,
+    /// Which files of the host a workspace may ask for.
+    pub allow: Vec<String>,
+}
+
+/// Ports `first` to `last`, both included; written `22000-22999`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(try_from = "String", into = "String")]
+#[schemars(with = "String")]
+pub struct PortRange {
+    /// The lowest port.
+    pub first: u16,
+    /// The highest port.
+    pub last: u16,
+}
+
+/// Why a text is no [`PortRange`].
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{0:?} is no range of ports: write the first and the last with a dash, such as 22000-22999")]
+pub struct PortRangeError(String);
+
+impl FromStr for PortRange {
+    type Err = PortRangeError;
+    fn from_str(text: &str) -> Result<Self, PortRangeError> {
+        let fail = || PortRangeError(text.to_owned());
+        let (first, last) = text.split_once('-').ok_or_else(fail)?;
+        let port = |part: &str| part.trim().parse::<u16>().ok().filter(|port| *port > 0).ok_or_else(fail);
+        let (first, last) = (port(first)?, port(last)?);
+        if first > last { Err(fail()) } else { Ok(Self { first, last }) }
+    }
+}
+
+impl TryFrom<String> for PortRange {
+    type Error = PortRangeError;
+    fn try_from(text: String) -> Result<Self, PortRangeError> {
+        text.parse()
+    }
+}
+
+impl From<PortRange> for String {
+    fn from(range: PortRange) -> Self {
+        range.to_string()
+    }
+}
+
+impl fmt::Display for PortRange {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}-{}", self.first, self.last)
+    }
+}
+
+impl PortRange {
+    /// Every port of the range.
+    pub fn ports(self) -> impl Iterator<Item = u16> {
+        self.first..=self.last
+    }
+}

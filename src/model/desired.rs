@@ -1,0 +1,134 @@
+//! Desired: everything that must exist for one workspace, with every choice made. Derived from intent by
+//! `plan::desired`; a runtime needs nothing else.
+
+use std::collections::BTreeMap;
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+
+use super::{Name, Uid};
+
+/// Whose an object is: what its labels say.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Owner {
+    /// The agent's id.
+    pub agent: String,
+    /// The workspace's incarnation.
+    pub uid: Uid,
+    /// The workspace's name.
+    pub name: Name,
+}
+
+/// Everything that must exist for one workspace.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Desired {
+    /// What the labels of every object say.
+    pub owner: Owner,
+    /// The generation of intent that this was derived from.
+    pub generation: u64,
+    /// What is wanted of it.
+    pub goal: Goal,
+    /// The restart that the container must have been started for.
+    pub restarted_at: Option<Timestamp>,
+    /// Its volumes, by their names on the engine; `home` first.
+    pub volumes: Vec<VolumePlan>,
+    /// Its container.
+    pub container: ContainerPlan,
+    /// What the worker inside is told.
+    pub worker: WorkerPlan,
+    /// The id of a container without labels that belongs to it all the same.
+    pub adopted: Option<AdoptedContainer>,
+}
+
+/// What is wanted of a workspace's objects.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Goal {
+    /// Container up.
+    Running,
+    /// Container down, everything kept.
+    Stopped,
+    /// Nothing left.
+    Gone,
+}
+
+/// A container that was there before Perry.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct AdoptedContainer {
+    /// Its id on the engine.
+    pub id: String,
+    /// Whether a replacement was admitted.
+    pub replace: bool,
+}
+
+/// A volume that must exist.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct VolumePlan {
+    /// Its name on the engine.
+    pub name: String,
+    /// Where it is mounted, an absolute path.
+    pub path: String,
+    /// It bears no labels of ours because it is older than Perry: `metadata.adopted` names it.
+    pub adopted: bool,
+}
+
+/// A container that must exist.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct ContainerPlan {
+    /// Its name on the engine.
+    pub name: String,
+    /// The host name inside.
+    pub hostname: String,
+    /// The image's name, never its id: building an image replaces nothing.
+    pub image: String,
+    /// The image is the agent's own (`imageTag`) and is built, not pulled, when it is absent.
+    pub build_image: bool,
+    /// The network's name.
+    pub network: String,
+    /// Environment.
+    pub env: BTreeMap<String, String>,
+    /// Published ports.
+    pub ports: Vec<PortPlan>,
+    /// Docker inside: privileged, unless the engine has a safer runtime.
+    pub docker: bool,
+    /// Thousandths of a processor.
+    pub cpu_millis: Option<u32>,
+    /// Bytes.
+    pub memory: Option<u64>,
+    /// Processes and threads.
+    pub pids: Option<u32>,
+    /// Bytes of /dev/shm.
+    pub shm: Option<u64>,
+    /// Hash of everything whose change needs a new container.
+    pub fingerprint: String,
+    /// The spec as JSON, without environment: what a lost state is rebuilt from.
+    pub spec: String,
+}
+
+/// A published port.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct PortPlan {
+    /// What it is called.
+    pub name: Name,
+    /// Inside.
+    pub port: u16,
+    /// On the host.
+    pub host_port: u16,
+    /// The host's address.
+    pub bind: String,
+}
+
+/// What the worker is told; it can change while the container runs.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct WorkerPlan {
+    /// Public keys for ssh.
+    pub authorized_keys: Vec<String>,
+    /// Whether to start dockerd where the image has it.
+    pub docker: bool,
+    /// Hash of the fields above, reported back by the worker.
+    pub hash: String,
+}

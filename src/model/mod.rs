@@ -1,0 +1,29 @@
+//! The nouns: what people write ([`Workspace`]), what must then exist ([`Desired`]), what is there ([`Observed`]),
+//! what is done about it ([`Action`]) and what is said of it ([`View`]). Pure: no tokio, no I/O, no clock, no randomness.
+
+pub mod action;
+pub mod condition;
+pub mod config;
+pub mod desired;
+pub mod event;
+pub mod issue;
+pub mod name;
+pub mod observed;
+pub mod quantity;
+pub mod state;
+pub mod verdict;
+pub mod view;
+pub mod workspace;
+
+pub use action::Action;
+pub use condition::{Condition, ConditionStatus, ConditionType};
+pub use config::Config;
+pub use desired::Desired;
+pub use event::{Event, Severity};
+pub use issue::{Issue, Issues};
+pub use name::{Name, Uid};
+pub use observed::{Observed, Seen};
+pub use state::State;
+pub use verdict::{Plan, Reason, Verdict};
+pub use view::{Phase, View};
+pub use workspace::{Metadata, Run, Spec, Workspace};

@@ -1,0 +1,84 @@
+//! Runtimes: the doors to where workspaces run. [`Runtime`] is for the controller alone; [`Attach`] reaches into a
+//! running workspace.
+
+use std::collections::BTreeSet;
+use std::pin::Pin;
+
+use async_trait::async_trait;
+use futures::Stream;
+use tokio::io::{AsyncRead, AsyncWrite};
+
+use crate::model::observed::{EngineSeen, Seen};
+use crate::model::{Action, Desired, Name, Observed, Uid};
+
+/// Looks at and changes the engine.
+#[async_trait]
+pub trait Runtime: Send + Sync {
+    /// Looks at everything of one workspace. Never fails: what could not be looked at is `Unknown`.
+    async fn observe(&self, desired: &Desired) -> Observed;
+
+    /// Does one action. Progress goes to `progress`, one line at a time, at most a few a second.
+    ///
+    /// # Errors
+    /// What went wrong; whether the action had its effect is then only known by looking again.
+    async fn apply(&self, action: &Action, progress: &(dyn Fn(&str) + Send + Sync)) -> Result<(), RuntimeError>;
+
+    /// Reasons to look again, without end: reconnects are the runtime's affair. May be called once.
+    fn events(&self) -> Pin<Box<dyn Stream<Item = Hint> + Send>>;
+
+    /// What the engine says of itself.
+    async fn engine(&self) -> Seen<EngineSeen>;
+}
+
+/// A reason to look again. It says nothing of what happened.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Hint {
+    /// Something about this workspace may have changed.
+    Workspace(Name),
+    /// Events may have been missed: look at everything.
+    Everything,
+}
+
+/// Why an action failed.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum RuntimeError {
+    /// The engine does not answer.
+    #[error("the engine does not answer: {0}")]
+    Unreachable(String),
+    /// What the action was to touch is not what was seen any more (404, 409): look again.
+    #[error("the engine's objects have changed meanwhile: {0}")]
+    Changed(String),
+    /// The engine refused it and will refuse it again as it stands (400, unknown image).
+    #[error("{0}")]
+    Refused(String),
+    /// Anything else, as the engine said it; trying again may help.
+    #[error("{0}")]
+    Failed(String),
+    /// It took longer than its deadline; it may still happen.
+    #[error("no answer within {0} s; it may still happen")]
+    Timeout(u64),
+}
+
+/// A two-way byte stream into a workspace.
+pub trait Duplex: AsyncRead + AsyncWrite + Send + Unpin {}
+impl<T: AsyncRead + AsyncWrite + Send + Unpin> Duplex for T {}
+
+/// Reaches into a running workspace.
+#[async_trait]
+pub trait Attach: Send + Sync {
+    /// Opens a connection to the worker of a workspace: a Unix socket where engine and agent share a machine, else an
+    /// `exec` bridged to it.
+    ///
+    /// # Errors
+    /// The workspace is not running or its worker does not listen.
+    async fn dial(&self, uid: &Uid) -> Result<Box<dyn Duplex>, RuntimeError>;
+}
+
+/// Containers and volumes that bear this agent's id but belong to no known workspace.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Orphans {
+    /// Names of containers.
+    pub containers: BTreeSet<String>,
+    /// Names of volumes.
+    pub volumes: BTreeSet<String>,
+}
