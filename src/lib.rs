@@ -1,1 +1,3 @@
 //! Perry: isolated Docker-in-Docker workspaces on a machine of your own.
+
+pub mod clock;
