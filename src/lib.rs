@@ -1,3 +1,4 @@
 //! Perry: isolated Docker-in-Docker workspaces on a machine of your own.
 
 pub mod clock;
+pub mod queue;
