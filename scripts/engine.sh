@@ -80,16 +80,17 @@ install_engine() {
   fi
 
   # Debian 12 has 20.10, which asks for every capability there is under --privileged and fails where the machine
-  # lacks one. The next release's engine asks only for those that are there, and needs no newer libc.
-  [ "$id" = debian ] && [ "$codename" = bookworm ] ||
+  # lacks one. The next release's engine asks only for those that are there. Only docker.io itself comes from there,
+  # by `name/suite`: `-t suite` would take its dependencies too, and with runc a new libc.
+  [ "$id/$codename" = debian/bookworm ] ||
     die "the docker.io package of ${PRETTY_NAME:-this system} (${candidate:-none}) is too old for Perry" "install a Docker engine of version 23 or newer by hand, then try again"
   entry=$(entry_for "$codename" "$NEWER") ||
     die "found no apt source for Debian $codename to take the mirror from" "install a Docker engine of version 23 or newer by hand, then try again"
-  say "Debian $codename has too old an engine: taking docker.io from $NEWER (pinned low, nothing else changes)"
+  say "Debian $codename has too old an engine: taking docker.io, and only that, from $NEWER"
   printf '%s\n' "${entry#*$'\n'}" >"/etc/apt/sources.list.d/perry-$NEWER.${entry%%$'\n'*}"
   printf 'Package: *\nPin: release n=%s\nPin-Priority: 100\n' "$NEWER" >"/etc/apt/preferences.d/perry-$NEWER"
   apt_update
-  apt_install -t "$NEWER" docker.io
+  apt_install "docker.io/$NEWER"
 }
 
 start_engine() {
