@@ -124,7 +124,12 @@ start_engine() {
   die "the Docker engine did not answer on $SOCKET within 30 s" "$LOG_HINT"
 }
 
-has curl || die "curl is not installed" "install curl, then try again"
+if ! has curl; then
+  if ! has apt-get || [ "$(id -u)" != 0 ]; then die "curl is not installed" "install curl, then try again"; fi
+  say "installing curl"
+  apt_update
+  apt_install curl
+fi
 if answers "${DOCKER_HOST:-}"; then exit 0; fi
 [ -z "${DOCKER_HOST:-}" ] || die "no Docker engine answers at DOCKER_HOST=$DOCKER_HOST" "start it, or unset DOCKER_HOST to use the one of this machine"
 [ "$(uname -s)" = Linux ] || die "no Docker engine answers on $SOCKET" "start Docker (Desktop, Colima, OrbStack, …), or point DOCKER_HOST at its socket"
