@@ -56,7 +56,7 @@ entry_for() { # codename wanted
 
 apt_install() {
   DEBIAN_FRONTEND=noninteractive apt-get install -qq -y --no-install-recommends -o Dpkg::Use-Pty=0 "$@" </dev/null >>"$LOG.install" 2>&1 ||
-    { tail -n 20 "$LOG.install" >&2; die "apt-get install $* failed (its output is above and in $LOG.install)" "install a Docker engine of version 23 or newer by hand, then try again"; }
+    { tail -n 20 "$LOG.install" >&2; die "apt-get install $* failed (its output is above and in $LOG.install)" "install $* by hand (a Docker engine must be version 23 or newer), then try again"; }
 }
 apt_update() {
   apt-get update -qq </dev/null >>"$LOG.install" 2>&1 || say "apt-get update complained (see $LOG.install); going on"
