@@ -26,6 +26,9 @@ pub trait Handle: Send + Sync {
     /// What the engine says of itself.
     async fn engine(&self) -> Seen<EngineSeen>;
 
+    /// How many containers and volumes bear this agent's id and belong to no workspace; `None` where nobody could look.
+    async fn orphans(&self) -> Option<usize>;
+
     /// Builds the agent's own image, also when there is one; progress line by line.
     ///
     /// # Errors
@@ -80,8 +83,14 @@ impl Handle for Controller {
         self.parts.runtime.engine().await
     }
 
+    async fn orphans(&self) -> Option<usize> {
+        let known = self.parts.intent.list().values().map(|workspace| workspace.metadata.uid.clone()).collect();
+        let orphans = self.parts.runtime.orphans(&known).await.ok()?;
+        Some(orphans.containers.len() + orphans.volumes.len())
+    }
+
     async fn build_image(&self, progress: &(dyn Fn(&str) + Send + Sync)) -> Result<(), String> {
-        let action = Action::EnsureImage { image: self.parts.settings.config.image_tag.clone(), build: true };
-        self.parts.runtime.apply(&action, progress).await.map_err(|error| error.to_string())
+        let image = &self.parts.settings.config.image_tag;
+        self.parts.runtime.build_image(image, progress).await.map_err(|error| error.to_string())
     }
 }
