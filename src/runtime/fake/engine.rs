@@ -44,6 +44,28 @@ pub struct Container {
     pub(super) boot: Option<Life>,
 }
 
+impl Container {
+    /// A running container that no agent of ours made.
+    pub fn stranger(id: &str, name: &str, owner: Option<Owner>) -> Self {
+        Self {
+            id: id.to_owned(),
+            name: name.to_owned(),
+            owner,
+            fingerprint: None,
+            state: ContainerState::Running,
+            started_at: None,
+            prepared: None,
+            network: None,
+            isolation: Isolation::Unprivileged,
+            volumes: Vec::new(),
+            ports: Vec::new(),
+            docker: false,
+            config: String::new(),
+            boot: None,
+        }
+    }
+}
+
 /// A volume on the fake engine.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Volume {

@@ -126,12 +126,20 @@ impl World {
         }
     }
 
-    /// Every agent that listened is gone; calls on their way are lost where `lose` says so, else they still arrive.
-    pub fn agents_died(&self, mut lose: impl FnMut() -> bool) {
+    /// Every agent that listened is gone. Calls on their way are lost where `lose` says so, and the others still take
+    /// effect, at the latest after `within`.
+    pub fn agents_died(&self, within: Duration, mut lose: impl FnMut() -> bool) {
+        let latest = self.clock.monotonic() + within;
         let mut inner = self.lock();
         inner.subscribers.clear();
         inner.looked_at.clear();
-        inner.pending.retain(|_, pending| !matches!(pending, Pending::Effect { .. }) || !lose());
+        let pending = std::mem::take(&mut inner.pending);
+        for ((at, number), pending) in pending {
+            let call = matches!(pending, Pending::Effect { .. });
+            if !call || !lose() {
+                inner.pending.insert((if call { at.min(latest) } else { at }, number), pending);
+            }
+        }
     }
 
     fn lock(&self) -> MutexGuard<'_, Inner> {
