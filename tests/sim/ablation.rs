@@ -24,15 +24,6 @@ pub enum Ablation {
 }
 
 impl Ablation {
-    pub const BROKEN: [Self; 6] = [
-        Self::UnknownIsAbsent,
-        Self::NamesNotIds,
-        Self::NoRecheck,
-        Self::NoDoubt,
-        Self::AbsenceDeletes,
-        Self::TakesForeignVolumes,
-    ];
-
     /// What the controller is shown of what was seen.
     pub fn look(self, desired: &Desired, mut seen: Observed) -> Observed {
         match self {

@@ -19,6 +19,8 @@ struct Inner {
     agent: String,
     /// Intent as it was last committed.
     state: Arc<State>,
+    /// Workspaces whose deletion was ever committed.
+    deleting: BTreeSet<Uid>,
     /// Workspaces whose deletion was finished.
     finished: BTreeSet<Uid>,
     violations: Vec<String>,
@@ -50,6 +52,8 @@ impl Oracle {
                 }
             }
         }
+        let deleting = state.workspaces.values().filter(|workspace| workspace.metadata.deletion_timestamp.is_some());
+        inner.deleting.extend(deleting.map(|workspace| workspace.metadata.uid.clone()));
         inner.state = state;
     }
 
@@ -97,13 +101,6 @@ impl Oracle {
 }
 
 impl Inner {
-    fn deleting(&self, uid: &Uid) -> bool {
-        self.state
-            .workspaces
-            .values()
-            .any(|workspace| workspace.metadata.uid == *uid && workspace.metadata.deletion_timestamp.is_some())
-    }
-
     fn called(&self, action: &Action, behind: Option<&Desired>) -> Option<String> {
         let behind = behind?;
         let stored = self.state.workspaces.get(behind.owner.name.as_str())?;
@@ -121,7 +118,7 @@ impl Inner {
                 continue;
             }
             match &volume.owner {
-                Some(owner) if owner.agent == self.agent && self.deleting(&owner.uid) => {}
+                Some(owner) if owner.agent == self.agent && self.deleting.contains(&owner.uid) => {}
                 Some(owner) if owner.agent == self.agent => {
                     found
                         .push(format!("S1: volume {name} of {} was removed without its deletion: {action}", owner.uid));

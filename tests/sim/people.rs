@@ -30,6 +30,8 @@ pub fn edit(state: &mut State, chaos: &Chaos, now: Timestamp) {
         7 | 8 => change(state, &name, |workspace| {
             workspace.metadata.deletion_timestamp.get_or_insert(now);
         }),
+        // Somebody edits state.json, or loses it.
+        _ if chaos.chance(300) => drop(state.workspaces.remove(name.as_str())),
         _ => {}
     }
 }
@@ -106,7 +108,7 @@ fn apply(state: &mut State, name: &Name, chaos: &Chaos, now: Timestamp) {
 pub fn meddle(engine: &mut Engine, chaos: &Chaos) {
     let ids: Vec<String> = engine.containers.keys().cloned().collect();
     let some = |chaos: &Chaos| ids.get(chaos.below(ids.len().max(1) as u64) as usize).cloned();
-    match chaos.below(12) {
+    match chaos.below(14) {
         0 | 1 => drop(some(chaos).map(|id| engine.exit(&id, 137))),
         2 => drop(some(chaos).map(|id| {
             if let Some(container) = engine.containers.get_mut(&id)
