@@ -1,6 +1,12 @@
 //! Runtimes: the doors to where workspaces run. [`Runtime`] is for the controller alone; [`Attach`] reaches into a
 //! running workspace.
 
+pub mod docker;
+pub mod executable;
+pub mod folder;
+pub mod hints;
+pub mod secret;
+
 use std::collections::BTreeSet;
 use std::pin::Pin;
 

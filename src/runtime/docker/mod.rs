@@ -1,0 +1,4 @@
+mod engine;
+mod fault;
+mod host;
+pub mod labels;
