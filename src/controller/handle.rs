@@ -28,7 +28,7 @@ pub trait Handle: Send + Sync {
     ///
     /// # Errors
     /// What the engine said.
-    async fn build_image(&self, progress: &(dyn Fn(&str) + Send + Sync)) -> Result<(), String>;
+    async fn build_image(&self, progress: &(dyn for<'a> Fn(&'a str) + Send + Sync)) -> Result<(), String>;
 }
 
 /// What the loop would do.
