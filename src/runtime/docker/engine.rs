@@ -7,6 +7,7 @@ use bollard::{BollardRequest, Docker as Client};
 use futures::FutureExt;
 use futures::future::{BoxFuture, Shared};
 use hyper::Uri;
+use jiff::Timestamp;
 
 use super::fault::Fault;
 use super::host::Host;
@@ -31,9 +32,16 @@ pub(super) struct Session {
     pub(super) seen: EngineSeen,
     /// Whether it shares this machine's files, sockets and ports.
     pub(super) local: bool,
+    /// When it said so, by its own clock, in seconds since 1970.
+    pub(super) began: Option<i64>,
 }
 
 impl Session {
+    /// For streams, whose errors [`Engine::fault`] tells apart.
+    pub(super) fn client(&self) -> &Client {
+        &self.client
+    }
+
     /// Whether [`SYSBOX`] is registered.
     pub(super) fn has_sysbox(&self) -> bool {
         self.seen.runtimes.iter().any(|runtime| runtime == SYSBOX)
@@ -106,19 +114,9 @@ impl Engine {
         result
     }
 
-    /// The client and the host, for streams; what goes wrong in one is told by [`Self::fault`].
-    pub(super) async fn client(&self) -> Result<Client, Fault> {
-        Ok(self.session().await?.client.clone())
-    }
-
     /// What an error of a stream means.
     pub(super) fn fault(&self, error: bollard::errors::Error) -> Fault {
         Fault::new(error, &self.host)
-    }
-
-    /// Whether the host's address is a socket.
-    pub(super) fn host(&self) -> &Host {
-        &self.host
     }
 
     /// Forgets the session, so that the next call makes a new one.
@@ -161,8 +159,9 @@ async fn introduce(host: &Host) -> Result<Arc<Session>, Fault> {
         runtimes,
     };
     let local = host.is_socket() && info.name.is_some() && info.name == own_name();
+    let began = info.system_time.and_then(|time| time.parse::<Timestamp>().ok()).map(Timestamp::as_second);
     let client = client.with_request_modifier(move |request| versioned(request, api));
-    Ok(Arc::new(Session { client, seen, local }))
+    Ok(Arc::new(Session { client, seen, local, began }))
 }
 
 fn open(host: &Host) -> Result<Client, bollard::errors::Error> {

@@ -127,8 +127,8 @@ pub(super) async fn image(docker: &Docker, name: &str) -> Result<Option<String>,
 async fn containers(docker: &Docker, desired: &Desired) -> Result<Vec<ContainerInspectResponse>, Fault> {
     let owner = &desired.owner;
     let (by_uid, by_name, occupant, adopted) = join!(
-        list(docker, &[(labels::AGENT, &owner.agent), (labels::UID, &owner.uid.0)]),
-        list(docker, &[(labels::AGENT, &owner.agent), (labels::NAME, owner.name.as_str())]),
+        list(docker, owner, (labels::UID, &owner.uid.0)),
+        list(docker, owner, (labels::NAME, owner.name.as_str())),
         inspect(docker, &desired.container.name),
         async {
             match &desired.adopted {
@@ -147,8 +147,9 @@ async fn containers(docker: &Docker, desired: &Desired) -> Result<Vec<ContainerI
     Ok(found.into_values().collect())
 }
 
-async fn list(docker: &Docker, wanted: &[(&str, &str)]) -> Result<Vec<String>, Fault> {
-    let options = ListContainersOptionsBuilder::new().all(true).filters(&labels::filter(wanted)).build();
+async fn list(docker: &Docker, owner: &Owner, label: (&str, &str)) -> Result<Vec<String>, Fault> {
+    let wanted = labels::filter(&[(labels::AGENT, &owner.agent), label]);
+    let options = ListContainersOptionsBuilder::new().all(true).filters(&wanted).build();
     let listed = docker.engine.call(LOOK_LIMIT, |client| async move { client.list_containers(Some(options)).await }).await?;
     Ok(listed.into_iter().filter_map(|one| one.id).collect())
 }
