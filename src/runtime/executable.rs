@@ -32,7 +32,10 @@ impl Executable {
     pub fn read(path: &Path) -> io::Result<Self> {
         let size = std::fs::metadata(path)?.len();
         if size > SIZE_MAX {
-            return Err(io::Error::new(io::ErrorKind::FileTooLarge, format!("{} is larger than 1 GiB", path.display())));
+            return Err(io::Error::new(
+                io::ErrorKind::FileTooLarge,
+                format!("{} is larger than 1 GiB", path.display()),
+            ));
         }
         std::fs::read(path).map(Self::from)
     }

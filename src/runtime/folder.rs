@@ -44,7 +44,10 @@ impl Folder {
     pub fn new(run: &Path, uid: &Uid) -> io::Result<Self> {
         let plain = uid.0.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'_');
         if uid.0.is_empty() || !plain {
-            return Err(io::Error::new(io::ErrorKind::InvalidInput, format!("the uid {:?} cannot be a file's name", uid.0)));
+            return Err(io::Error::new(
+                io::ErrorKind::InvalidInput,
+                format!("the uid {:?} cannot be a file's name", uid.0),
+            ));
         }
         Ok(Self(run.join(&uid.0)))
     }
@@ -103,7 +106,10 @@ impl Folder {
     /// There is no socket, or nobody listens.
     pub async fn connect(&self) -> io::Result<UnixStream> {
         let flags = OFlag::O_PATH | OFlag::O_NOFOLLOW;
-        let folder = OpenOptions::new().read(true).custom_flags((flags | OFlag::O_DIRECTORY).bits()).open(self.socket_folder())?;
+        let folder = OpenOptions::new()
+            .read(true)
+            .custom_flags((flags | OFlag::O_DIRECTORY).bits())
+            .open(self.socket_folder())?;
         let path = format!("/proc/self/fd/{}/{SOCKET_NAME}", std::os::fd::AsRawFd::as_raw_fd(&folder));
         let socket = OpenOptions::new().read(true).custom_flags(flags.bits()).open(path)?;
         if !socket.metadata()?.file_type().is_socket() {
@@ -140,7 +146,8 @@ mod tests {
     fn a_record_is_read_back_for_its_container_only() {
         let (_run, folder) = folder();
         assert_eq!(folder.record("c"), None);
-        let record = Record { container_id: "c".to_owned(), worker: "w".to_owned(), restarted_at: Some(Timestamp::UNIX_EPOCH) };
+        let record =
+            Record { container_id: "c".to_owned(), worker: "w".to_owned(), restarted_at: Some(Timestamp::UNIX_EPOCH) };
         folder.write_record(&record).expect("written");
         assert_eq!(folder.record("c"), Some(record));
         assert_eq!(folder.record("d"), None);

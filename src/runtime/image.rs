@@ -61,7 +61,11 @@ mod tests {
         }
         let bytes = context().expect("a tar");
         let mut tar = tar::Archive::new(&bytes[..]);
-        let names: Vec<_> = tar.entries().expect("entries").map(|entry| entry.expect("one").path().expect("a path").into_owned()).collect();
+        let names: Vec<_> = tar
+            .entries()
+            .expect("entries")
+            .map(|entry| entry.expect("one").path().expect("a path").into_owned())
+            .collect();
         assert_eq!(names.len(), FILES.len());
         assert_eq!(bytes, context().expect("a tar"), "the same each time");
     }

@@ -48,7 +48,9 @@ pub(super) async fn ensure(docker: &Docker, progress: Progress<'_>) -> Result<St
     let Err(fault) = pull(docker, reference, REGISTRY_PATIENCE, progress).await else { return Ok(wanted.to_owned()) };
     tracing::info!(base = wanted, ?fault, "the base image could not be pulled");
     if !docker.engine.session().await?.local {
-        return Err(Fault::Failed(format!("{wanted} could not be pulled, and the engine is not on this machine: load the image into it by hand")));
+        return Err(Fault::Failed(format!(
+            "{wanted} could not be pulled, and the engine is not on this machine: load the image into it by hand"
+        )));
     }
     progress(&format!("no registry answers for {wanted}: making a base with debootstrap"));
     make(docker, progress).await?;
@@ -57,12 +59,14 @@ pub(super) async fn ensure(docker: &Docker, progress: Progress<'_>) -> Result<St
 
 async fn make(docker: &Docker, progress: Progress<'_>) -> Result<(), Fault> {
     let folder = docker.run_folder().join("base");
-    let build = Build::start(folder).map_err(|error| Fault::Failed(format!("the base's script cannot be run: {error}")))?;
+    let build =
+        Build::start(folder).map_err(|error| Fault::Failed(format!("the base's script cannot be run: {error}")))?;
     let tar = build.finish(progress).await?;
     progress("importing the base");
     let (repository, tag) = image::LOCAL_BASE;
     let options = CreateImageOptionsBuilder::new().from_src("-").repo(repository).tag(tag).build();
-    let file = File::open(&tar.path).await.map_err(|error| Fault::Failed(format!("{}: {error}", tar.path.display())))?;
+    let file =
+        File::open(&tar.path).await.map_err(|error| Fault::Failed(format!("{}: {error}", tar.path.display())))?;
     let session = docker.engine.session().await?;
     let lines = session
         .client()
@@ -140,7 +144,9 @@ impl Build {
         relay(lines, SCRIPT_PATIENCE, progress).await?;
         let status = (&mut self.ended).await.map_err(|_| Fault::Failed("the base's script was given up".to_owned()))?;
         match status {
-            Ok(status) if status.success() => Ok(Tar { path: self.folder.join("base.tar"), folder: self.folder.clone() }),
+            Ok(status) if status.success() => {
+                Ok(Tar { path: self.folder.join("base.tar"), folder: self.folder.clone() })
+            }
             Ok(status) => {
                 let words = last_words.into_inner().unwrap_or_else(std::sync::PoisonError::into_inner);
                 Err(Fault::Failed(format!("the base could not be made ({status}): {words}")))

@@ -1,7 +1,9 @@
 //! What is done to a container, each time after a look whether it is still the one that was meant.
 
 use bollard::models::{ContainerInspectResponse, ContainerStateStatusEnum as Status};
-use bollard::query_parameters::{CreateContainerOptionsBuilder, RemoveContainerOptionsBuilder, StopContainerOptionsBuilder};
+use bollard::query_parameters::{
+    CreateContainerOptionsBuilder, RemoveContainerOptionsBuilder, StopContainerOptionsBuilder,
+};
 
 use super::create::{self, Parts};
 use super::fault::Fault;
@@ -37,7 +39,10 @@ pub(super) async fn create(
         sysbox: session.has_sysbox(),
     });
     let options = CreateContainerOptionsBuilder::new().name(&plan.name).build();
-    docker.engine.call(CHANGE_LIMIT, |client| async move { client.create_container(Some(options), body).await }).await?;
+    docker
+        .engine
+        .call(CHANGE_LIMIT, |client| async move { client.create_container(Some(options), body).await })
+        .await?;
     Ok(())
 }
 
@@ -65,7 +70,10 @@ pub(super) async fn stop(docker: &Docker, id: &str) -> Result<(), Fault> {
     ours(docker, id).await?;
     let grace = i32::try_from(STOP_GRACE.as_secs()).unwrap_or(i32::MAX);
     let options = StopContainerOptionsBuilder::new().t(grace).build();
-    docker.engine.call(STOP_GRACE + CHANGE_LIMIT, |client| async move { client.stop_container(id, Some(options)).await }).await
+    docker
+        .engine
+        .call(STOP_GRACE + CHANGE_LIMIT, |client| async move { client.stop_container(id, Some(options)).await })
+        .await
 }
 
 /// Resumes a paused container; one that is not paused is none that changed.
@@ -81,8 +89,10 @@ pub(super) async fn remove(docker: &Docker, id: &str) -> Result<(), Fault> {
     let Some(found) = observe::inspect(docker, id).await? else { return Ok(()) };
     check_ours(docker, id, &found)?;
     let options = RemoveContainerOptionsBuilder::new().force(false).v(false).build();
-    let removed =
-        docker.engine.call(CHANGE_LIMIT, |client| async move { client.remove_container(id, Some(options)).await }).await;
+    let removed = docker
+        .engine
+        .call(CHANGE_LIMIT, |client| async move { client.remove_container(id, Some(options)).await })
+        .await;
     Fault::absent_as_none(removed).map(|_| ())
 }
 

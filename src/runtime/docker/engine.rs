@@ -138,9 +138,9 @@ impl Engine {
 }
 
 async fn connect(host: Host) -> Result<Arc<Session>, Fault> {
-    tokio::time::timeout(CONNECT_LIMIT, introduce(&host))
-        .await
-        .unwrap_or_else(|_| Err(Fault::Unreachable(format!("{host} does not answer within {} s", CONNECT_LIMIT.as_secs()))))
+    tokio::time::timeout(CONNECT_LIMIT, introduce(&host)).await.unwrap_or_else(|_| {
+        Err(Fault::Unreachable(format!("{host} does not answer within {} s", CONNECT_LIMIT.as_secs())))
+    })
 }
 
 async fn introduce(host: &Host) -> Result<Arc<Session>, Fault> {
@@ -168,7 +168,9 @@ fn open(host: &Host) -> Result<Client, bollard::errors::Error> {
     // The version given here is not sent: this client asks without one, which means the engine's newest, whatever
     // that may mean by then. `versioned` says which one is meant.
     match host {
-        Host::Unix(path) => Client::connect_with_unix(&path.to_string_lossy(), CLIENT_LIMIT_SECONDS, bollard::API_DEFAULT_VERSION),
+        Host::Unix(path) => {
+            Client::connect_with_unix(&path.to_string_lossy(), CLIENT_LIMIT_SECONDS, bollard::API_DEFAULT_VERSION)
+        }
         Host::Tcp(address) => Client::connect_with_http(address, CLIENT_LIMIT_SECONDS, bollard::API_DEFAULT_VERSION),
     }
 }

@@ -87,10 +87,10 @@ fn tell(event: &EventMessage, watched: &Watched, agent: &str, hints: &Hints) {
         }
         // A volume's or network's are not.
         Some(Type::VOLUME) => watched.by_volume(id).iter().for_each(|name| hints.workspace(name)),
-        Some(Type::NETWORK) => {
-            if attributes.and_then(|all| all.get("name")).is_some_and(|name| watched.has_network(name)) {
-                hints.everything();
-            }
+        Some(Type::NETWORK)
+            if attributes.and_then(|all| all.get("name")).is_some_and(|name| watched.has_network(name)) =>
+        {
+            hints.everything();
         }
         _ => {}
     }

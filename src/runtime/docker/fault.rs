@@ -35,7 +35,9 @@ impl Fault {
             Error::DockerResponseServerError { status_code, message } => Self::answer(status_code, &message),
             Error::DockerStreamError { error } => Self::Failed(bounded(&error)),
             Error::RequestTimeoutError => Self::Unreachable(format!("{host} does not answer")),
-            Error::SocketNotFoundError(_) => Self::unreachable(host, Some(ErrorKind::NotFound), "there is no such socket"),
+            Error::SocketNotFoundError(_) => {
+                Self::unreachable(host, Some(ErrorKind::NotFound), "there is no such socket")
+            }
             Error::IOError { .. } | Error::HyperResponseError { .. } | Error::HyperLegacyError { .. } => {
                 Self::unreachable(host, kind(&error), &root(&error))
             }

@@ -28,7 +28,9 @@ pub enum HostError {
     #[error("{0:?} names no engine: write tcp://address:port, such as tcp://127.0.0.1:2375")]
     Address(String),
     /// `DOCKER_TLS_VERIFY` is set for a TCP address.
-    #[error("{0:?} wants TLS (DOCKER_TLS_VERIFY is set), which Perry does not speak: forward the engine's socket over ssh")]
+    #[error(
+        "{0:?} wants TLS (DOCKER_TLS_VERIFY is set), which Perry does not speak: forward the engine's socket over ssh"
+    )]
     Tls(String),
 }
 
@@ -56,7 +58,9 @@ impl Host {
         match scheme {
             "unix" if rest.starts_with('/') => Ok(Self::Unix(rest.into())),
             "unix" => Err(HostError::Path(text.to_owned())),
-            "tcp" | "http" => Self::address(rest.trim_end_matches('/')).ok_or_else(|| HostError::Address(text.to_owned())),
+            "tcp" | "http" => {
+                Self::address(rest.trim_end_matches('/')).ok_or_else(|| HostError::Address(text.to_owned()))
+            }
             _ => Err(HostError::Scheme(text.to_owned())),
         }
     }
@@ -88,7 +92,8 @@ mod tests {
 
     #[test]
     fn hosts_are_read_as_they_are_written() {
-        for text in ["unix:///var/run/docker.sock", "tcp://127.0.0.1:2375", "tcp://[::1]:2375", "tcp://engine.lan:2375"] {
+        for text in ["unix:///var/run/docker.sock", "tcp://127.0.0.1:2375", "tcp://[::1]:2375", "tcp://engine.lan:2375"]
+        {
             assert_eq!(Host::parse(text).expect(text).to_string(), text);
         }
         assert_eq!(Host::parse("http://engine:2375/"), Ok(Host::Tcp("engine:2375".to_owned())));
@@ -97,8 +102,19 @@ mod tests {
     #[test]
     fn a_host_that_is_none_says_what_would_be_right() {
         let wrong = [
-            "", "docker.sock", "/var/run/docker.sock", "ssh://me@host", "npipe:////./pipe/docker", "unix://docker.sock",
-            "tcp://", "tcp://host", "tcp://host:", "tcp://host:0", "tcp://host:65536", "tcp://user@host:1", "tcp://host/x:1",
+            "",
+            "docker.sock",
+            "/var/run/docker.sock",
+            "ssh://me@host",
+            "npipe:////./pipe/docker",
+            "unix://docker.sock",
+            "tcp://",
+            "tcp://host",
+            "tcp://host:",
+            "tcp://host:0",
+            "tcp://host:65536",
+            "tcp://user@host:1",
+            "tcp://host/x:1",
         ];
         for text in wrong {
             let error = Host::parse(text).expect_err(text).to_string();

@@ -71,7 +71,12 @@ async fn bring(docker: &Docker, name: &str, anew: bool, build: bool, progress: P
 }
 
 /// Pulls an image from its registry.
-pub(super) async fn pull(docker: &Docker, name: Reference<'_>, patience: Patience, progress: Progress<'_>) -> Result<(), Fault> {
+pub(super) async fn pull(
+    docker: &Docker,
+    name: Reference<'_>,
+    patience: Patience,
+    progress: Progress<'_>,
+) -> Result<(), Fault> {
     let (repository, tag) = name.split();
     let options = CreateImageOptionsBuilder::new().from_image(repository).tag(tag).build();
     let session = docker.engine.session().await?;
@@ -101,7 +106,8 @@ fn pull_line(info: &CreateImageInfo) -> Option<String> {
 /// Builds the agent's image with the engine's own builder, which needs nothing beside the engine.
 async fn make(docker: &Docker, name: Reference<'_>, progress: Progress<'_>) -> Result<(), Fault> {
     let base = base::ensure(docker, progress).await?;
-    let context = image::context().map_err(|error| Fault::Failed(format!("the image's files could not be packed: {error}")))?;
+    let context =
+        image::context().map_err(|error| Fault::Failed(format!("the image's files could not be packed: {error}")))?;
     let (repository, tag) = name.split();
     let options = BuildImageOptionsBuilder::new()
         .t(&format!("{repository}:{tag}"))
@@ -140,7 +146,11 @@ mod tests {
 
     #[test]
     fn progress_of_a_pull_names_layer_and_share() {
-        let mut info = CreateImageInfo { status: Some("Downloading".to_owned()), id: Some("abc".to_owned()), ..Default::default() };
+        let mut info = CreateImageInfo {
+            status: Some("Downloading".to_owned()),
+            id: Some("abc".to_owned()),
+            ..Default::default()
+        };
         assert_eq!(pull_line(&info).as_deref(), Some("abc: Downloading"));
         info.progress_detail = Some(ProgressDetail { current: Some(1), total: Some(4) });
         assert_eq!(pull_line(&info).as_deref(), Some("abc: Downloading 25 %"));

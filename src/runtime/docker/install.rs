@@ -44,7 +44,10 @@ async fn upload(docker: &Docker, id: &str, owner: &Owner, plan: &WorkerPlan) -> 
     let options = UploadToContainerOptionsBuilder::new().path("/").build();
     // In parts, because the executable is shared by all uploads instead of being copied into each.
     let body = bollard::body_stream(stream::iter(parts));
-    docker.engine.call(UPLOAD_LIMIT, |client| async move { client.upload_to_container(id, Some(options), body).await }).await
+    docker
+        .engine
+        .call(UPLOAD_LIMIT, |client| async move { client.upload_to_container(id, Some(options), body).await })
+        .await
 }
 
 /// The tar: folder, executable, bootstrap.

@@ -23,7 +23,10 @@ pub type Labels = HashMap<String, String>;
 
 /// What every object of a workspace bears.
 pub fn of_owner(owner: &Owner) -> Labels {
-    [(AGENT, owner.agent.as_str()), (UID, owner.uid.0.as_str()), (NAME, owner.name.as_str())].into_iter().map(pair).collect()
+    [(AGENT, owner.agent.as_str()), (UID, owner.uid.0.as_str()), (NAME, owner.name.as_str())]
+        .into_iter()
+        .map(pair)
+        .collect()
 }
 
 /// What a container bears.

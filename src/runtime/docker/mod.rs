@@ -103,12 +103,16 @@ impl Docker {
             }
             Action::InstallWorker { id, owner, worker } => install::install(self, id, owner, worker).await,
             Action::ReattachNetwork { id, network } => network::reattach(self, id, network).await,
-            Action::StartContainer { id, owner, restarted_at } => container::start(self, id, owner, *restarted_at).await,
+            Action::StartContainer { id, owner, restarted_at } => {
+                container::start(self, id, owner, *restarted_at).await
+            }
             Action::ConfigureWorker { owner, worker, .. } => return self.links.configure(&owner.uid, worker).await,
             Action::UnpauseContainer { id } => container::unpause(self, id).await,
             Action::StopContainer { id } => container::stop(self, id).await,
             Action::RemoveContainer { id } => container::remove(self, id).await,
-            Action::RemoveVolume { name, created_at, owner } => volume::remove(self, name, created_at, owner.as_ref()).await,
+            Action::RemoveVolume { name, created_at, owner } => {
+                volume::remove(self, name, created_at, owner.as_ref()).await
+            }
         }
         .map_err(RuntimeError::from)
     }

@@ -1,18 +1,24 @@
 //! The bridge network that all workspaces share.
 
-use bollard::models::{EndpointSettings, Network, NetworkConnectRequest, NetworkCreateRequest, NetworkDisconnectRequest};
+use bollard::models::{
+    EndpointSettings, Network, NetworkConnectRequest, NetworkCreateRequest, NetworkDisconnectRequest,
+};
 use bollard::query_parameters::ListNetworksOptionsBuilder;
 
 use super::engine::{Engine, LOOK_LIMIT};
 use super::fault::Fault;
-use super::{Docker, labels, observe};
+use super::{Docker, container, labels};
 
 /// Containers on the network do not reach each other.
 const NO_TRAFFIC_BETWEEN: (&str, &str) = ("com.docker.network.bridge.enable_icc", "false");
 
 /// The id of the network of this name; none where there is none.
 pub(super) async fn find(engine: &Engine, name: &str, agent: &str) -> Result<Option<String>, Fault> {
-    Ok(named(engine, name).await?.into_iter().min_by_key(|network| precedence(network, agent)).and_then(|network| network.id))
+    Ok(named(engine, name)
+        .await?
+        .into_iter()
+        .min_by_key(|network| precedence(network, agent))
+        .and_then(|network| network.id))
 }
 
 /// Makes the network. Finding it there is no error, whoever made it.
@@ -68,7 +74,7 @@ fn precedence(network: &Network, agent: &str) -> (bool, String, String) {
 /// Attaches a stopped container to the network that bears this name now. The container remembers the id of the one it
 /// had and does not start without it (tried on engine 26.1); what disconnects it is the name.
 pub(super) async fn reattach(docker: &Docker, id: &str, name: &str) -> Result<(), Fault> {
-    let found = observe::inspect(docker, id).await?.ok_or_else(|| Fault::Missing(format!("container {id} is gone")))?;
+    let found = container::ours(docker, id).await?;
     let current = find(&docker.engine, name, &docker.agent)
         .await?
         .ok_or_else(|| Fault::Missing(format!("there is no network {name}")))?;
@@ -80,7 +86,8 @@ pub(super) async fn reattach(docker: &Docker, id: &str, name: &str) -> Result<()
         let request = NetworkDisconnectRequest { container: id.to_owned(), force: Some(true) };
         docker.engine.call(LOOK_LIMIT, |client| async move { client.disconnect_network(name, request).await }).await?;
     }
-    let request = NetworkConnectRequest { container: id.to_owned(), endpoint_config: Some(EndpointSettings::default()) };
+    let request =
+        NetworkConnectRequest { container: id.to_owned(), endpoint_config: Some(EndpointSettings::default()) };
     docker.engine.call(LOOK_LIMIT, |client| async move { client.connect_network(name, request).await }).await
 }
 

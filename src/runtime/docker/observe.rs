@@ -3,7 +3,9 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use bollard::models::{ContainerInspectResponse, ContainerState as State, ContainerStateStatusEnum as Status, HostConfig, Volume};
+use bollard::models::{
+    ContainerInspectResponse, ContainerState as State, ContainerStateStatusEnum as Status, HostConfig, Volume,
+};
 use bollard::query_parameters::{ListContainersOptionsBuilder, ListVolumesOptionsBuilder};
 use futures::future::{join_all, try_join_all};
 use futures::join;
@@ -45,7 +47,9 @@ pub(super) async fn observe(docker: &Docker, desired: &Desired) -> Observed {
     let volumes_complete = labelled.is_ok();
     let network = seen(network);
     let containers = match containers {
-        Ok(found) => Seen::Present(found.iter().filter_map(|one| container(docker, desired, one, network.present())).collect()),
+        Ok(found) => {
+            Seen::Present(found.iter().filter_map(|one| container(docker, desired, one, network.present())).collect())
+        }
         Err(fault) => Seen::Unknown(RuntimeError::from(fault).to_string()),
     };
     let observed = Observed {
@@ -77,13 +81,18 @@ fn settle(docker: &Docker, desired: &Desired, observed: &Observed) {
     }
 }
 
-fn worker(docker: &Docker, desired: &Desired, containers: &Seen<Vec<ContainerSeen>>) -> Seen<crate::model::observed::WorkerSeen> {
+fn worker(
+    docker: &Docker,
+    desired: &Desired,
+    containers: &Seen<Vec<ContainerSeen>>,
+) -> Seen<crate::model::observed::WorkerSeen> {
     let containers = match containers {
         Seen::Unknown(why) => return Seen::Unknown(why.clone()),
         Seen::Absent => return Seen::Absent,
         Seen::Present(containers) => containers,
     };
-    let mine = |one: &&ContainerSeen| one.owner.as_ref() == Some(&desired.owner) && one.state == ContainerState::Running;
+    let mine =
+        |one: &&ContainerSeen| one.owner.as_ref() == Some(&desired.owner) && one.state == ContainerState::Running;
     match containers.iter().find(mine) {
         Some(running) => {
             docker.links.keep(&desired.owner, &running.id);
@@ -100,7 +109,9 @@ fn ports_taken(session: &Arc<Session>, desired: &Desired, containers: &Seen<Vec<
     let holds = |one: &ContainerSeen| !matches!(one.state, ContainerState::Created | ContainerState::Exited { .. });
     match containers {
         // One that is up holds its ports itself, and one on its way out may still.
-        Seen::Present(containers) if session.local && !containers.iter().any(holds) => ports::taken(&desired.container.ports),
+        Seen::Present(containers) if session.local && !containers.iter().any(holds) => {
+            ports::taken(&desired.container.ports)
+        }
         _ => BTreeSet::new(),
     }
 }
@@ -150,7 +161,8 @@ async fn containers(docker: &Docker, desired: &Desired) -> Result<Vec<ContainerI
 async fn list(docker: &Docker, owner: &Owner, label: (&str, &str)) -> Result<Vec<String>, Fault> {
     let wanted = labels::filter(&[(labels::AGENT, &owner.agent), label]);
     let options = ListContainersOptionsBuilder::new().all(true).filters(&wanted).build();
-    let listed = docker.engine.call(LOOK_LIMIT, |client| async move { client.list_containers(Some(options)).await }).await?;
+    let listed =
+        docker.engine.call(LOOK_LIMIT, |client| async move { client.list_containers(Some(options)).await }).await?;
     Ok(listed.into_iter().filter_map(|one| one.id).collect())
 }
 
@@ -176,7 +188,8 @@ async fn planned_volumes(docker: &Docker, desired: &Desired) -> Volumes {
 async fn labelled_volumes(docker: &Docker, owner: &Owner) -> Result<Vec<(String, VolumeSeen)>, Fault> {
     let wanted = labels::filter(&[(labels::AGENT, &owner.agent), (labels::UID, &owner.uid.0)]);
     let options = ListVolumesOptionsBuilder::new().filters(&wanted).build();
-    let listed = docker.engine.call(LOOK_LIMIT, |client| async move { client.list_volumes(Some(options)).await }).await?;
+    let listed =
+        docker.engine.call(LOOK_LIMIT, |client| async move { client.list_volumes(Some(options)).await }).await?;
     Ok(listed.volumes.unwrap_or_default().iter().map(|volume| (volume.name.clone(), volume_seen(volume))).collect())
 }
 

@@ -5,10 +5,10 @@ use std::collections::BTreeSet;
 use bollard::query_parameters::{ListContainersOptionsBuilder, ListVolumesOptionsBuilder};
 use futures::try_join;
 
+use super::Docker;
 use super::engine::LOOK_LIMIT;
 use super::fault::Fault;
 use super::labels::{self, Labels};
-use super::Docker;
 use crate::model::Uid;
 use crate::runtime::Orphans;
 

@@ -16,7 +16,8 @@ impl<'a> Reference<'a> {
     /// Checks only what would change the meaning of a request; the rest is the engine's to judge.
     pub(super) fn parse(text: &'a str) -> Result<Self, ReferenceError> {
         let plain = |part: &str| {
-            !matches!(part, "" | "." | "..") && part.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"._-:@".contains(&byte))
+            !matches!(part, "" | "." | "..")
+                && part.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"._-:@".contains(&byte))
         };
         if text.len() > LENGTH_MAX || !text.split('/').all(plain) {
             return Err(ReferenceError(text.chars().take(LENGTH_MAX).collect()));

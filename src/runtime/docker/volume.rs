@@ -47,7 +47,9 @@ pub(super) async fn remove(docker: &Docker, name: &str, created_at: &str, owner:
     if owner.is_some_and(|owner| owner.agent != docker.agent) {
         return Err(Fault::Refused(format!("volume {name} belongs to another agent")));
     }
-    let removed =
-        docker.engine.call(LOOK_LIMIT, |client| async move { client.remove_volume(name, None::<RemoveVolumeOptions>).await }).await;
+    let removed = docker
+        .engine
+        .call(LOOK_LIMIT, |client| async move { client.remove_volume(name, None::<RemoveVolumeOptions>).await })
+        .await;
     Fault::absent_as_none(removed).map(|_| ())
 }

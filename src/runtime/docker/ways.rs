@@ -47,11 +47,14 @@ impl Dial for Ways {
             attach_stderr: Some(true),
             ..CreateExecOptions::default()
         };
-        let exec = self.engine.call(LOOK_LIMIT, |client| async move { client.create_exec(container, options).await }).await?;
+        let exec =
+            self.engine.call(LOOK_LIMIT, |client| async move { client.create_exec(container, options).await }).await?;
         let id = exec.id.as_str();
         match self.engine.call(LOOK_LIMIT, |client| async move { client.start_exec(id, None).await }).await? {
             StartExecResults::Attached { output, input } => Ok(Box::new(Bridge { output, input, rest: Bytes::new() })),
-            StartExecResults::Detached => Err(RuntimeError::Failed("the engine did not attach to the bridge".to_owned())),
+            StartExecResults::Detached => {
+                Err(RuntimeError::Failed("the engine did not attach to the bridge".to_owned()))
+            }
         }
     }
 }
@@ -66,7 +69,11 @@ struct Bridge {
 }
 
 impl AsyncRead for Bridge {
-    fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<std::io::Result<()>> {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<std::io::Result<()>> {
         while self.rest.is_empty() {
             match ready!(self.output.as_mut().poll_next(cx)) {
                 None => return Poll::Ready(Ok(())),

@@ -70,7 +70,8 @@ impl Client {
             // Why it ended is told by the requests on it.
             let _ = connection.await;
         }));
-        let mut authorization = HeaderValue::from_str(&format!("Bearer {secret}")).map_err(|_| lost("the secret is no header"))?;
+        let mut authorization =
+            HeaderValue::from_str(&format!("Bearer {secret}")).map_err(|_| lost("the secret is no header"))?;
         authorization.set_sensitive(true);
         Ok((Self { sender, authorization }, driver))
     }
@@ -94,7 +95,9 @@ impl Client {
             collect(response, ANSWER_MAX).await
         };
         match limit {
-            Some(limit) => tokio::time::timeout(limit, exchange).await.unwrap_or_else(|_| Err(lost("it took too long"))),
+            Some(limit) => {
+                tokio::time::timeout(limit, exchange).await.unwrap_or_else(|_| Err(lost("it took too long")))
+            }
             None => exchange.await,
         }
     }
@@ -131,7 +134,9 @@ impl Watch {
                 let line = self.buffer.split_to(end + 1);
                 if !line.trim_ascii().is_empty() {
                     let state = serde_json::from_slice(&line);
-                    return state.map(Some).map_err(|error| LinkError::Failed(format!("its state is not understood: {error}")));
+                    return state
+                        .map(Some)
+                        .map_err(|error| LinkError::Failed(format!("its state is not understood: {error}")));
                 }
             }
             if self.buffer.len() > LINE_MAX {

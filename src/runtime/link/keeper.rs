@@ -32,7 +32,13 @@ pub(super) struct State {
 }
 
 /// Keeps the link until the task is aborted.
-pub(super) async fn keep(dial: Arc<dyn Dial>, target: Target, secret: String, state: watch::Sender<State>, hints: Arc<Hints>) {
+pub(super) async fn keep(
+    dial: Arc<dyn Dial>,
+    target: Target,
+    secret: String,
+    state: watch::Sender<State>,
+    hints: Arc<Hints>,
+) {
     let mut tries = 0;
     loop {
         let bridged = !dial.shares_machine().await || (tries >= BRIDGE_AFTER && tries % BRIDGE_EVERY == 0);
@@ -97,7 +103,11 @@ mod tests {
     fn a_new_worker_is_waited_for_and_a_dead_one_is_not_hammered() {
         let until = |tries| (0..tries).map(|at| delay(at, false)).sum::<Duration>();
         assert!(until(125) <= Duration::from_millis(500));
-        assert!((Duration::from_secs(5)..Duration::from_secs(15)).contains(&until(BRIDGE_AFTER)), "{:?}", until(BRIDGE_AFTER));
+        assert!(
+            (Duration::from_secs(5)..Duration::from_secs(15)).contains(&until(BRIDGE_AFTER)),
+            "{:?}",
+            until(BRIDGE_AFTER)
+        );
         assert_eq!(delay(u32::MAX, false), SLOWEST);
         assert_eq!(delay(0, true), BRIDGE.0);
         assert_eq!(delay(u32::MAX, true), BRIDGE.1);

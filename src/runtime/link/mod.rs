@@ -148,7 +148,8 @@ impl Links {
         let body = serde_json::to_vec(request).expect("a request has only texts for keys");
         let limit = request.timeout.map(|seconds| Duration::from_secs(seconds).saturating_add(EXEC_SLACK));
         let answer = self.client(uid).await?.request(Method::POST, "/v1/exec", body.into(), limit).await?;
-        serde_json::from_slice(&answer).map_err(|error| RuntimeError::Failed(format!("the worker's answer is not understood: {error}")))
+        serde_json::from_slice(&answer)
+            .map_err(|error| RuntimeError::Failed(format!("the worker's answer is not understood: {error}")))
     }
 
     /// The connection of a link, once it is up.
@@ -182,3 +183,6 @@ impl std::fmt::Debug for Links {
         f.debug_struct("Links").field("links", &self.links().len()).finish_non_exhaustive()
     }
 }
+
+#[cfg(test)]
+mod tests;
