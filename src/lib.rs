@@ -6,3 +6,4 @@ pub mod controller;
 pub mod model;
 pub mod runtime;
 pub mod store;
+pub mod worker;
