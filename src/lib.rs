@@ -1,7 +1,9 @@
 //! Perry: isolated Docker-in-Docker workspaces on a machine of your own.
 
+pub mod clock;
 pub mod contract;
 pub mod controller;
 pub mod model;
 pub mod runtime;
 pub mod store;
+pub mod worker;
