@@ -40,14 +40,36 @@ pub(crate) struct DockerWorld {
 }
 
 impl DockerWorld {
+    /// A world whose containers run a stand-in for the worker.
     pub(crate) async fn new() -> Self {
+        Self::with(Executable::from(STAND_IN.as_bytes().to_vec())).await
+    }
+
+    /// A world whose containers run this.
+    pub(crate) async fn with(executable: Executable) -> Self {
         let id = uuid::Uuid::new_v4().simple().to_string()[..12].to_owned();
-        let client = client();
         let run_folder = tempfile::tempdir().expect("a folder");
-        let docker = Docker::new(settings(Host::from_environment(None).expect("a host"), &id, run_folder.path()));
-        let world = Self { id, client, docker, run_folder, listeners: Mutex::new(Vec::new()) };
+        let host = Host::from_environment(None).expect("a host");
+        let docker = Docker::new(settings(host, &id, run_folder.path(), executable));
+        let world = Self { id, client: client(), docker, run_folder, listeners: Mutex::new(Vec::new()) };
         world.import().await;
         world
+    }
+
+    /// The runtime with everything that only the real one has.
+    pub(crate) fn docker(&self) -> &Docker {
+        &self.docker
+    }
+
+    /// The engine, past the runtime.
+    pub(crate) fn client(&self) -> &Client {
+        &self.client
+    }
+
+    /// Another agent process of the same agent, with this executable and, where one is given, by this way.
+    pub(crate) fn another(&self, host: Option<Host>, executable: Executable) -> Docker {
+        let host = host.unwrap_or_else(|| Host::from_environment(None).expect("a host"));
+        Docker::new(settings(host, &self.id, self.run_folder.path(), executable))
     }
 
     /// The smallest image that can run the stand-in: this machine's own shell.
@@ -67,8 +89,7 @@ fn client() -> Client {
     Client::connect_with_defaults().expect("an engine; scripts/engine.sh starts one")
 }
 
-fn settings(host: Host, agent: &str, run_folder: &Path) -> Settings {
-    let executable = Executable::from(STAND_IN.as_bytes().to_vec());
+fn settings(host: Host, agent: &str, run_folder: &Path, executable: Executable) -> Settings {
     Settings {
         host,
         agent: agent.to_owned(),
@@ -104,7 +125,7 @@ impl World for DockerWorld {
 
     fn unreachable(&self) -> Box<dyn Runtime> {
         let host = Host::Unix(self.run_folder.path().join("nobody.sock"));
-        Box::new(Docker::new(settings(host, &self.id, self.run_folder.path())))
+        Box::new(self.another(Some(host), Executable::from(Vec::new())))
     }
 
     fn agent(&self) -> String {

@@ -3,6 +3,7 @@
 
 mod bodies;
 mod docker;
+mod worker;
 mod world;
 
 /// A test for each body, in a world of its own.
