@@ -2,7 +2,7 @@
 //! through the engine's `exec`.
 
 use std::fs::File;
-use std::io;
+use std::io::{self, Read, Write};
 use std::net::Shutdown;
 use std::os::fd::AsFd;
 use std::os::unix::net::UnixStream;
@@ -32,9 +32,22 @@ fn bridge(socket: &Path) -> Result<(), WorkerError> {
     let mut upward = stream.try_clone().map_err(WorkerError::system("duplicate the socket"))?;
     thread::spawn(move || {
         // Whichever way it ends, the worker learns that nothing more comes.
-        let _ = io::copy(&mut input, &mut upward);
+        let _ = copy(&mut input, &mut upward);
         let _ = upward.shutdown(Shutdown::Write);
     });
-    io::copy(&mut stream, &mut output).map_err(WorkerError::file("read from", socket))?;
-    Ok(())
+    copy(&mut stream, &mut output).map_err(WorkerError::file("read from", socket))
+}
+
+/// Passes on every piece at once. `io::copy` would splice, and a splice between a pipe and a socket was seen to sit on
+/// what it had until more came.
+fn copy(from: &mut impl Read, to: &mut impl Write) -> io::Result<()> {
+    let mut piece = vec![0; 64 << 10];
+    loop {
+        match from.read(&mut piece) {
+            Ok(0) => return Ok(()),
+            Ok(length) => to.write_all(&piece[..length])?,
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) => return Err(error),
+        }
+    }
 }

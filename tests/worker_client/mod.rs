@@ -11,6 +11,7 @@ use hyper::{Request, Response};
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use perry::contract::worker::{ExecRequest, ExecResponse};
 use perry::model::observed::WorkerSeen;
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::UnixStream;
 
 /// Longer than anything here takes: only a failure waits for it.
@@ -25,7 +26,13 @@ pub(crate) struct Client {
 
 impl Client {
     pub(crate) async fn connect(socket: &Path, secret: Option<&str>) -> std::io::Result<Self> {
-        let stream = UnixStream::connect(socket).await?;
+        Self::over(UnixStream::connect(socket).await?, secret).await
+    }
+
+    pub(crate) async fn over<S>(stream: S, secret: Option<&str>) -> std::io::Result<Self>
+    where
+        S: AsyncRead + AsyncWrite + Send + Unpin + 'static,
+    {
         let (sender, connection) =
             http2::handshake(TokioExecutor::new(), TokioIo::new(stream)).await.map_err(std::io::Error::other)?;
         tokio::spawn(connection);
