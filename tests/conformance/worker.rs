@@ -9,7 +9,8 @@ use perry::model::observed::{Seen, Service, WorkerSeen};
 use perry::model::{Action, Uid};
 use perry::runtime::docker::{Docker, Host};
 use perry::runtime::executable::Executable;
-use perry::runtime::{Attach as _, Hint, Runtime as _};
+use perry::runtime::{Attach as _, Duplex, Hint, Runtime as _};
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, UnixStream};
 
 use super::docker::DockerWorld;
@@ -118,9 +119,21 @@ async fn the_worker_of_a_remote_engine_is_reached_through_the_engine() {
     until(&remote, &subject, |worker| worker.executable == perry().hash()).await;
     let answer = remote.exec(&subject.desired.owner.uid, command(&["sh", "-c", "echo $0 remote"])).await.expect("run");
     assert_eq!(answer.stdout, "sh remote\n");
+    for _ in 0..6 {
+        greeted(remote.dial(&subject.desired.owner.uid).await.expect("a connection")).await;
+    }
     let found = world.client().inspect_container(&id, None).await.expect("inspected");
     let mounts = found.mounts.unwrap_or_default();
     assert!(mounts.iter().all(|mount| mount.destination.as_deref() != Some("/run/perry")), "no folder of this machine");
+}
+
+/// Sends what an HTTP/2 client begins with, and waits for the server's first bytes.
+async fn greeted(mut stream: Box<dyn Duplex>) {
+    stream.write_all(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\x04\0\0\0\0\0").await.expect("sent");
+    let mut first = [0; 9];
+    let read = tokio::time::timeout(PATIENCE, stream.read_exact(&mut first)).await;
+    read.expect("an answer in time").expect("an answer");
+    assert_eq!(first[3], 4, "a SETTINGS frame");
 }
 
 /// A port of this machine that leads to the engine's socket.
