@@ -6,6 +6,7 @@ use super::Controller;
 use crate::model::desired::Goal;
 use crate::model::observed::{ContainerSeen, ContainerState, EngineSeen, Seen};
 use crate::model::{Action, Event, Name, Reason, Verdict, Workspace};
+use crate::runtime::Progress;
 
 /// What others may ask of the controller. None of it changes what is wanted: that is written to the store.
 #[async_trait]
@@ -33,7 +34,7 @@ pub trait Handle: Send + Sync {
     ///
     /// # Errors
     /// What the engine said.
-    async fn build_image(&self, progress: &(dyn Fn(&str) + Send + Sync)) -> Result<(), String>;
+    async fn build_image(&self, progress: &(dyn for<'a> Fn(&'a str) + Send + Sync)) -> Result<(), String>;
 }
 
 /// What the loop would do.
@@ -89,7 +90,7 @@ impl Handle for Controller {
         Some(orphans.containers.len() + orphans.volumes.len())
     }
 
-    async fn build_image(&self, progress: &(dyn Fn(&str) + Send + Sync)) -> Result<(), String> {
+    async fn build_image(&self, progress: Progress<'_>) -> Result<(), String> {
         let image = &self.parts.settings.config.image_tag;
         self.parts.runtime.build_image(image, progress).await.map_err(|error| error.to_string())
     }

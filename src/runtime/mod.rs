@@ -1,7 +1,14 @@
 //! Runtimes: the doors to where workspaces run. [`Runtime`] is for the controller alone; [`Attach`] reaches into a
 //! running workspace.
 
+pub mod docker;
+pub mod executable;
 pub mod fake;
+pub mod folder;
+pub mod hints;
+pub mod image;
+pub mod link;
+pub mod secret;
 
 use std::collections::BTreeSet;
 use std::pin::Pin;
@@ -14,6 +21,10 @@ use crate::contract::worker::{ExecRequest, ExecResponse};
 use crate::model::observed::{EngineSeen, Seen};
 use crate::model::{Action, Desired, Name, Observed, Uid};
 
+/// Where progress goes, one line at a time. An alias, because `async_trait` would give the `&str` inside a lifetime of
+/// the call, and no line of its own could be told.
+pub type Progress<'a> = &'a (dyn Fn(&str) + Send + Sync + 'a);
+
 /// Looks at and changes the engine.
 #[async_trait]
 pub trait Runtime: Send + Sync {
@@ -24,7 +35,7 @@ pub trait Runtime: Send + Sync {
     ///
     /// # Errors
     /// What went wrong; whether the action had its effect is then only known by looking again.
-    async fn apply(&self, action: &Action, progress: &(dyn Fn(&str) + Send + Sync)) -> Result<(), RuntimeError>;
+    async fn apply(&self, action: &Action, progress: Progress<'_>) -> Result<(), RuntimeError>;
 
     /// Reasons to look again, without end: reconnects are the runtime's affair. May be called once.
     fn events(&self) -> Pin<Box<dyn Stream<Item = Hint> + Send>>;
@@ -37,7 +48,7 @@ pub trait Runtime: Send + Sync {
     ///
     /// # Errors
     /// What went wrong; an image that was there still is.
-    async fn build_image(&self, image: &str, progress: &(dyn Fn(&str) + Send + Sync)) -> Result<(), RuntimeError>;
+    async fn build_image(&self, image: &str, progress: Progress<'_>) -> Result<(), RuntimeError>;
 
     /// Everything that bears this agent's id but belongs to none of these workspaces.
     ///

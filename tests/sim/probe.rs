@@ -9,7 +9,7 @@ use futures::Stream;
 use perry::model::observed::{EngineSeen, Seen};
 use perry::model::{Action, Desired, Name, Observed, Uid, Workspace};
 use perry::runtime::fake::World;
-use perry::runtime::{Hint, Orphans, Runtime, RuntimeError};
+use perry::runtime::{Hint, Orphans, Progress, Runtime, RuntimeError};
 
 use super::ablation::Ablation;
 use super::intent::Desk;
@@ -119,7 +119,7 @@ impl Runtime for Probe {
         shown
     }
 
-    async fn apply(&self, action: &Action, progress: &(dyn Fn(&str) + Send + Sync)) -> Result<(), RuntimeError> {
+    async fn apply(&self, action: &Action, progress: Progress<'_>) -> Result<(), RuntimeError> {
         self.notes.lock().unwrap().calls.push(action.to_string());
         let action = match self.ablation {
             Ablation::NamesNotIds => self.by_name(action),
@@ -137,7 +137,7 @@ impl Runtime for Probe {
         self.inner.engine().await
     }
 
-    async fn build_image(&self, image: &str, progress: &(dyn Fn(&str) + Send + Sync)) -> Result<(), RuntimeError> {
+    async fn build_image(&self, image: &str, progress: Progress<'_>) -> Result<(), RuntimeError> {
         self.inner.build_image(image, progress).await
     }
 

@@ -18,7 +18,7 @@ use futures::{Stream, StreamExt, future, stream};
 pub use engine::{Container, Engine, Volume};
 pub use script::{Blind, Delivery, Fate, Life, Reply, Script, Sight, Smooth};
 
-use super::{Hint, Orphans, Runtime, RuntimeError};
+use super::{Hint, Orphans, Progress, Runtime, RuntimeError};
 use crate::clock::Clock;
 use crate::model::observed::{EngineSeen, Seen};
 use crate::model::{Action, Desired, Name, Observed, Uid};
@@ -262,7 +262,7 @@ impl Runtime for FakeRuntime {
         }
     }
 
-    async fn apply(&self, action: &Action, _: &(dyn Fn(&str) + Send + Sync)) -> Result<(), RuntimeError> {
+    async fn apply(&self, action: &Action, _: Progress<'_>) -> Result<(), RuntimeError> {
         self.world.tick();
         let (clock, reply) = (&self.world.clock, Cell::default());
         let answer = self.call(action, &reply);
@@ -292,7 +292,7 @@ impl Runtime for FakeRuntime {
         self.world.with(observe::engine)
     }
 
-    async fn build_image(&self, image: &str, _: &(dyn Fn(&str) + Send + Sync)) -> Result<(), RuntimeError> {
+    async fn build_image(&self, image: &str, _: Progress<'_>) -> Result<(), RuntimeError> {
         self.world.meddle(|engine| engine.build(image));
         Ok(())
     }

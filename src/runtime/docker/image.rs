@@ -1,0 +1,170 @@
+//! Brings images onto the engine: pulled, or built from the files inside this program.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError, Weak};
+use std::time::Duration;
+
+use bollard::models::{BuildInfo, CreateImageInfo, ProgressDetail};
+use bollard::query_parameters::{BuildImageOptionsBuilder, CreateImageOptionsBuilder};
+use futures::{StreamExt as _, TryStreamExt as _};
+use tokio::sync::{Mutex as AsyncMutex, Semaphore};
+
+use super::fault::Fault;
+use super::progress::{Patience, relay};
+use super::reference::Reference;
+use super::{Docker, base, observe};
+use crate::runtime::{Progress, image};
+
+/// Pulls and builds at a time: each takes the whole network or a processor.
+const AT_ONCE: usize = 2;
+/// Registries are slow to answer and layers slow to unpack, but not that slow.
+const PULL_PATIENCE: Patience = Patience { first: Duration::from_secs(120), next: Duration::from_secs(300) };
+/// One step of a build may be a large installation over a slow line.
+const BUILD_PATIENCE: Patience = Patience { first: Duration::from_secs(120), next: Duration::from_secs(900) };
+
+/// What is being brought, so that two callers who want the same share one pull.
+#[derive(Debug)]
+pub(super) struct Images {
+    wanted: Mutex<HashMap<String, Weak<AsyncMutex<()>>>>,
+    permits: Semaphore,
+}
+
+impl Images {
+    pub(super) fn new() -> Self {
+        Self { wanted: Mutex::new(HashMap::new()), permits: Semaphore::new(AT_ONCE) }
+    }
+
+    fn turn(&self, name: &str) -> Arc<AsyncMutex<()>> {
+        let mut wanted = self.wanted.lock().unwrap_or_else(PoisonError::into_inner);
+        wanted.retain(|_, turn| turn.strong_count() > 0);
+        let turn = wanted.get(name).and_then(Weak::upgrade).unwrap_or_default();
+        wanted.insert(name.to_owned(), Arc::downgrade(&turn));
+        turn
+    }
+}
+
+/// Makes sure that the engine has an image.
+pub(super) async fn ensure(docker: &Docker, name: &str, build: bool, progress: Progress<'_>) -> Result<(), Fault> {
+    bring(docker, name, false, build, progress).await
+}
+
+/// Builds the agent's image, also when there is one.
+pub(super) async fn rebuild(docker: &Docker, name: &str, progress: Progress<'_>) -> Result<(), Fault> {
+    bring(docker, name, true, true, progress).await
+}
+
+async fn bring(docker: &Docker, name: &str, anew: bool, build: bool, progress: Progress<'_>) -> Result<(), Fault> {
+    let reference = Reference::parse(name).map_err(|error| Fault::Refused(error.to_string()))?;
+    let turn = docker.images.turn(name);
+    let _turn = match turn.try_lock() {
+        Ok(turn) => turn,
+        Err(_) => {
+            progress("waiting for another workspace that needs the same image");
+            turn.lock().await
+        }
+    };
+    if !anew && observe::image(docker, name).await?.is_some() {
+        return Ok(());
+    }
+    let _permit = docker.images.permits.acquire().await.expect("the permits are never closed");
+    if build { make(docker, reference, progress).await } else { pull(docker, reference, PULL_PATIENCE, progress).await }
+}
+
+/// Pulls an image from its registry.
+pub(super) async fn pull(
+    docker: &Docker,
+    name: Reference<'_>,
+    patience: Patience,
+    progress: Progress<'_>,
+) -> Result<(), Fault> {
+    let (repository, tag) = name.split();
+    let options = CreateImageOptionsBuilder::new().from_image(repository).tag(tag).build();
+    let session = docker.engine.session().await?;
+    let lines = session.client().create_image(Some(options), None, None).map(|info| match info {
+        Ok(info) => Ok(pull_line(&info)),
+        Err(error) => Err(docker.engine.fault(error)),
+    });
+    match relay(lines, patience, progress).await {
+        // What the registry does not know it will not know at the next try either.
+        Err(Fault::Missing(message) | Fault::Conflict(message)) => Err(Fault::Refused(message)),
+        result => result,
+    }
+}
+
+fn pull_line(info: &CreateImageInfo) -> Option<String> {
+    let status = info.status.as_deref()?;
+    let layer = info.id.as_deref().filter(|id| !id.is_empty()).map(|id| format!("{id}: ")).unwrap_or_default();
+    let share = match info.progress_detail {
+        Some(ProgressDetail { current: Some(current), total: Some(total) }) if total > 0 => {
+            format!(" {} %", current.saturating_mul(100) / total)
+        }
+        _ => String::new(),
+    };
+    Some(format!("{layer}{status}{share}"))
+}
+
+/// Builds the agent's image with the engine's own builder, which needs nothing beside the engine.
+async fn make(docker: &Docker, name: Reference<'_>, progress: Progress<'_>) -> Result<(), Fault> {
+    let base = base::ensure(docker, progress).await?;
+    let context =
+        image::context().map_err(|error| Fault::Failed(format!("the image's files could not be packed: {error}")))?;
+    let (repository, tag) = name.split();
+    let options = BuildImageOptionsBuilder::new()
+        .t(&format!("{repository}:{tag}"))
+        .buildargs(&[(image::BASE_ARGUMENT.to_owned(), base)].into())
+        .rm(true)
+        .forcerm(true)
+        .build();
+    let session = docker.engine.session().await?;
+    let last_words = Mutex::new(String::new());
+    let lines = session.client().build_image(options, None, Some(bollard::body_full(context))).map_ok(|info| {
+        let line = build_line(info);
+        if let Some(line) = &line {
+            line.clone_into(&mut last_words.lock().unwrap_or_else(PoisonError::into_inner));
+        }
+        line
+    });
+    let result = relay(lines.map_err(|error| docker.engine.fault(error)), BUILD_PATIENCE, progress).await;
+    result.map_err(|fault| match fault {
+        Fault::Failed(why) => {
+            let last_words = last_words.into_inner().unwrap_or_else(PoisonError::into_inner);
+            Fault::Failed(format!("image {}: {why} (its last words: {})", name.as_str(), last_words.trim()))
+        }
+        fault => fault,
+    })
+}
+
+fn build_line(info: BuildInfo) -> Option<String> {
+    // Several lines may come at once; the last is the latest.
+    let text = info.stream.or(info.status)?;
+    text.lines().map(str::trim).rfind(|line| !line.is_empty()).map(str::to_owned)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn progress_of_a_pull_names_layer_and_share() {
+        let mut info = CreateImageInfo {
+            status: Some("Downloading".to_owned()),
+            id: Some("abc".to_owned()),
+            ..Default::default()
+        };
+        assert_eq!(pull_line(&info).as_deref(), Some("abc: Downloading"));
+        info.progress_detail = Some(ProgressDetail { current: Some(1), total: Some(4) });
+        assert_eq!(pull_line(&info).as_deref(), Some("abc: Downloading 25 %"));
+        assert_eq!(pull_line(&CreateImageInfo::default()), None);
+    }
+
+    #[test]
+    fn callers_who_want_the_same_image_take_turns_and_others_do_not() {
+        let images = Images::new();
+        let (first, second, other) = (images.turn("a"), images.turn("a"), images.turn("b"));
+        assert!(Arc::ptr_eq(&first, &second));
+        assert!(!Arc::ptr_eq(&first, &other));
+        drop((first, second));
+        images.turn("c");
+        assert_eq!(images.wanted.lock().expect("not poisoned").len(), 2, "what nobody waits for is forgotten");
+    }
+}

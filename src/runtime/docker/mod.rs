@@ -1,0 +1,166 @@
+//! Docker, through its API.
+
+mod base;
+mod container;
+mod create;
+mod engine;
+mod events;
+mod fault;
+mod host;
+mod image;
+mod install;
+pub mod labels;
+mod network;
+mod observe;
+mod orphans;
+mod ports;
+mod progress;
+mod reference;
+mod volume;
+mod watched;
+mod ways;
+
+use std::collections::BTreeSet;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::pin::Pin;
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use futures::{Stream, StreamExt as _, stream};
+
+use self::engine::Engine;
+use self::fault::Fault;
+pub use self::host::{Host, HostError};
+use self::image::Images;
+use self::watched::Watched;
+use self::ways::Ways;
+use super::executable::Executable;
+use super::folder::Folder;
+use super::hints::Hints;
+use super::link::Links;
+use super::secret::Key;
+use super::{Attach, Duplex, Hint, Orphans, Progress, Runtime, RuntimeError};
+use crate::contract::worker::{ExecRequest, ExecResponse};
+use crate::model::observed::{EngineSeen, Seen};
+use crate::model::{Action, Desired, Observed, Uid};
+
+/// What a [`Docker`] needs to know.
+#[derive(Debug, Clone)]
+pub struct Settings {
+    /// Where the engine listens.
+    pub host: Host,
+    /// The agent's id: what bears another's is not touched.
+    pub agent: String,
+    /// What the workspaces' secrets are made from.
+    pub key: Key,
+    /// What is put into every container.
+    pub executable: Executable,
+    /// An absolute path, kept from boot to boot: stopped containers have parts of it mounted.
+    pub run_folder: PathBuf,
+}
+
+/// Workspaces on a Docker engine. It may be down at any time; it is connected to when it is needed.
+#[derive(Debug)]
+pub struct Docker {
+    engine: Arc<Engine>,
+    agent: String,
+    key: Key,
+    executable: Executable,
+    run_folder: PathBuf,
+    watched: Arc<Watched>,
+    hints: Arc<Hints>,
+    links: Links,
+    images: Images,
+}
+
+impl Docker {
+    /// Nothing is connected to yet.
+    pub fn new(settings: Settings) -> Self {
+        let Settings { host, agent, key, executable, run_folder } = settings;
+        let (engine, hints) = (Arc::new(Engine::new(host)), Arc::new(Hints::default()));
+        let ways = Ways { engine: Arc::clone(&engine), run_folder: run_folder.clone() };
+        let links = Links::new(Arc::new(ways), key.clone(), Arc::clone(&hints));
+        let (watched, images) = (Arc::new(Watched::default()), Images::new());
+        Self { engine, agent, key, executable, run_folder, watched, hints, links, images }
+    }
+
+    fn folder(&self, uid: &Uid) -> io::Result<Folder> {
+        Folder::new(&self.run_folder, uid)
+    }
+
+    fn run_folder(&self) -> &Path {
+        &self.run_folder
+    }
+
+    async fn act(&self, action: &Action, progress: Progress<'_>) -> Result<(), RuntimeError> {
+        match action {
+            Action::EnsureImage { image, build } => image::ensure(self, image, *build, progress).await,
+            Action::CreateNetwork { name, agent } => network::create(self, name, agent).await,
+            Action::CreateVolume { volume, owner } => volume::create(self, volume, owner).await,
+            Action::CreateContainer { container, volumes, owner, generation } => {
+                container::create(self, container, volumes, owner, *generation).await
+            }
+            Action::InstallWorker { id, owner, worker } => install::install(self, id, owner, worker).await,
+            Action::ReattachNetwork { id, network } => network::reattach(self, id, network).await,
+            Action::StartContainer { id, owner, restarted_at } => {
+                container::start(self, id, owner, *restarted_at).await
+            }
+            Action::ConfigureWorker { owner, worker, .. } => return self.links.configure(&owner.uid, worker).await,
+            Action::UnpauseContainer { id } => container::unpause(self, id).await,
+            Action::StopContainer { id } => container::stop(self, id).await,
+            Action::RemoveContainer { id } => container::remove(self, id).await,
+            Action::RemoveVolume { name, created_at, owner } => {
+                volume::remove(self, name, created_at, owner.as_ref()).await
+            }
+        }
+        .map_err(RuntimeError::from)
+    }
+}
+
+#[async_trait]
+impl Runtime for Docker {
+    async fn observe(&self, desired: &Desired) -> Observed {
+        observe::observe(self, desired).await
+    }
+
+    async fn apply(&self, action: &Action, progress: Progress<'_>) -> Result<(), RuntimeError> {
+        let deadline = action.deadline();
+        let act = tokio::time::timeout(deadline, self.act(action, progress));
+        act.await.unwrap_or_else(|_| Err(Fault::Timeout(deadline.as_secs()).into()))
+    }
+
+    fn events(&self) -> Pin<Box<dyn Stream<Item = Hint> + Send>> {
+        let (engine, watched, hints) = (Arc::clone(&self.engine), Arc::clone(&self.watched), Arc::clone(&self.hints));
+        let follow = events::follow(engine, watched, self.agent.clone(), Arc::clone(&hints));
+        let hints = stream::unfold(hints, |hints| async move { Some((hints.next().await, hints)) });
+        // The second never yields anything; it reads on whenever the first is waited for.
+        stream::select(hints, stream::once(follow).filter_map(|()| async { None })).boxed()
+    }
+
+    async fn engine(&self) -> Seen<EngineSeen> {
+        match self.engine.refresh().await {
+            Ok(session) => Seen::Present(session.seen.clone()),
+            Err(fault) => Seen::Unknown(RuntimeError::from(fault).to_string()),
+        }
+    }
+
+    async fn build_image(&self, image: &str, progress: Progress<'_>) -> Result<(), RuntimeError> {
+        Ok(image::rebuild(self, image, progress).await?)
+    }
+
+    async fn orphans(&self, known: &BTreeSet<Uid>) -> Result<Orphans, RuntimeError> {
+        Ok(orphans::list(self, known).await?)
+    }
+}
+
+#[async_trait]
+impl Attach for Docker {
+    async fn dial(&self, uid: &Uid) -> Result<Box<dyn Duplex>, RuntimeError> {
+        self.links.dial(uid).await
+    }
+
+    async fn exec(&self, uid: &Uid, request: ExecRequest) -> Result<ExecResponse, RuntimeError> {
+        self.links.exec(uid, &request).await
+    }
+}

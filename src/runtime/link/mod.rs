@@ -1,0 +1,188 @@
+//! Links to workers: one per running workspace, kept up by a task of its own.
+
+mod client;
+mod keeper;
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use hyper::Method;
+use tokio::sync::watch;
+use tokio::task::JoinHandle;
+
+use self::client::Client;
+pub use self::client::LinkError;
+use self::keeper::State;
+use super::hints::Hints;
+use super::secret::Key;
+use super::{Duplex, RuntimeError};
+use crate::contract::worker::{ExecRequest, ExecResponse};
+use crate::model::desired::{Owner, WorkerPlan};
+use crate::model::observed::WorkerSeen;
+use crate::model::{Name, Uid};
+
+/// How long a request waits for a link that is not up yet.
+const LINK_LIMIT: Duration = Duration::from_secs(5);
+/// What a command's own timeout is exceeded by before the link is blamed.
+const EXEC_SLACK: Duration = Duration::from_secs(15);
+
+/// The ways to a worker.
+#[async_trait]
+pub trait Dial: Send + Sync {
+    /// Whether engine and agent share a machine, so that the socket can be reached.
+    async fn shares_machine(&self) -> bool;
+
+    /// Connects to the worker's socket in the workspace's folder.
+    ///
+    /// # Errors
+    /// There is none, or nobody listens.
+    async fn socket(&self, uid: &Uid) -> Result<Box<dyn Duplex>, RuntimeError>;
+
+    /// Connects through a process inside the container.
+    ///
+    /// # Errors
+    /// It cannot be started.
+    async fn bridge(&self, container: &str) -> Result<Box<dyn Duplex>, RuntimeError>;
+}
+
+/// Whose worker a link leads to.
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Target {
+    uid: Uid,
+    name: Name,
+    container: String,
+}
+
+#[derive(Debug)]
+struct Link {
+    target: Target,
+    state: watch::Receiver<State>,
+    task: JoinHandle<()>,
+}
+
+impl Drop for Link {
+    fn drop(&mut self) {
+        self.task.abort();
+    }
+}
+
+/// The links to all running workspaces.
+pub struct Links {
+    dial: Arc<dyn Dial>,
+    key: Key,
+    hints: Arc<Hints>,
+    links: Mutex<HashMap<Uid, Link>>,
+}
+
+impl Links {
+    /// No links yet.
+    pub fn new(dial: Arc<dyn Dial>, key: Key, hints: Arc<Hints>) -> Self {
+        Self { dial, key, hints, links: Mutex::new(HashMap::new()) }
+    }
+
+    /// Keeps a link to the worker of this container from now on, in place of any other of this workspace. Must be
+    /// called within a tokio runtime.
+    pub fn keep(&self, owner: &Owner, container: &str) {
+        let target = Target { uid: owner.uid.clone(), name: owner.name.clone(), container: container.to_owned() };
+        let mut links = self.links();
+        if links.get(&owner.uid).is_some_and(|link| link.target == target && !link.task.is_finished()) {
+            return;
+        }
+        let (sender, state) = watch::channel(State::default());
+        let secret = self.key.secret(&owner.uid);
+        let keeper = keeper::keep(Arc::clone(&self.dial), target.clone(), secret, sender, Arc::clone(&self.hints));
+        links.insert(owner.uid.clone(), Link { target, state, task: tokio::spawn(keeper) });
+    }
+
+    /// Keeps no link to this workspace any more.
+    pub fn end(&self, uid: &Uid) {
+        self.links().remove(uid);
+    }
+
+    /// What the worker said last, where the link is up.
+    pub fn seen(&self, uid: &Uid) -> Option<WorkerSeen> {
+        self.links().get(uid).and_then(|link| link.state.borrow().seen.clone())
+    }
+
+    /// A new connection to the worker, beside the link.
+    ///
+    /// # Errors
+    /// The workspace is not running or its worker does not listen.
+    pub async fn dial(&self, uid: &Uid) -> Result<Box<dyn Duplex>, RuntimeError> {
+        let container = self.links().get(uid).map(|link| link.target.container.clone()).ok_or_else(not_running)?;
+        if self.dial.shares_machine().await
+            && let Ok(stream) = self.dial.socket(uid).await
+        {
+            return Ok(stream);
+        }
+        self.dial.bridge(&container).await
+    }
+
+    /// Tells a worker its changed configuration.
+    ///
+    /// # Errors
+    /// It did not take it.
+    pub async fn configure(&self, uid: &Uid, plan: &WorkerPlan) -> Result<(), RuntimeError> {
+        let body = serde_json::to_vec(plan).expect("a plan has only texts for keys");
+        self.client(uid).await?.ask(Method::PUT, "/v1/config", body.into()).await?;
+        Ok(())
+    }
+
+    /// Has a worker replace itself by the executable that is now in its container.
+    ///
+    /// # Errors
+    /// It did not say that it would.
+    pub async fn reload(&self, uid: &Uid) -> Result<(), RuntimeError> {
+        self.client(uid).await?.ask(Method::POST, "/v1/reload", Bytes::new()).await?;
+        Ok(())
+    }
+
+    /// Runs a command in a workspace.
+    ///
+    /// # Errors
+    /// It could not be run; a command that fails is no error.
+    pub async fn exec(&self, uid: &Uid, request: &ExecRequest) -> Result<ExecResponse, RuntimeError> {
+        let body = serde_json::to_vec(request).expect("a request has only texts for keys");
+        let limit = request.timeout.map(|seconds| Duration::from_secs(seconds).saturating_add(EXEC_SLACK));
+        let answer = self.client(uid).await?.request(Method::POST, "/v1/exec", body.into(), limit).await?;
+        serde_json::from_slice(&answer)
+            .map_err(|error| RuntimeError::Failed(format!("the worker's answer is not understood: {error}")))
+    }
+
+    /// The connection of a link, once it is up.
+    async fn client(&self, uid: &Uid) -> Result<Client, RuntimeError> {
+        let mut state = self.links().get(uid).map(|link| link.state.clone()).ok_or_else(not_running)?;
+        let up = tokio::time::timeout(LINK_LIMIT, state.wait_for(|state| state.client.is_some())).await;
+        let client = up.ok().and_then(Result::ok).and_then(|state| state.client.clone());
+        client.ok_or_else(|| RuntimeError::Failed("the workspace's worker does not answer".to_owned()))
+    }
+
+    fn links(&self) -> MutexGuard<'_, HashMap<Uid, Link>> {
+        self.links.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+fn not_running() -> RuntimeError {
+    RuntimeError::Failed("the workspace is not running".to_owned())
+}
+
+impl From<LinkError> for RuntimeError {
+    fn from(error: LinkError) -> Self {
+        match error {
+            LinkError::Refused(_) => Self::Refused(error.to_string()),
+            LinkError::Lost(_) | LinkError::Failed(_) => Self::Failed(error.to_string()),
+        }
+    }
+}
+
+impl std::fmt::Debug for Links {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Links").field("links", &self.links().len()).finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests;
