@@ -1,3 +1,5 @@
 //! What crosses a wire.
 
 pub mod worker;
+
+pub use crate::model::files;

@@ -6,6 +6,7 @@ pub mod condition;
 pub mod config;
 pub mod desired;
 pub mod event;
+pub mod files;
 pub mod issue;
 pub mod name;
 pub mod observed;
