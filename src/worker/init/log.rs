@@ -137,7 +137,7 @@ impl Logs {
     pub(super) fn open(pipes: &Path, files: &Path, fresh: bool) -> Result<Self, WorkerError> {
         fs::create_dir_all(pipes).map_err(WorkerError::file("make", pipes))?;
         let open = |unit: Unit| {
-            let pipe = pipes.join(format!("{}.log", unit.name()));
+            let pipe = pipes.join(unit.name());
             let reader = open_pipe(&pipe, fresh).map_err(WorkerError::file("make", &pipe))?;
             let file = RotatingFile::new(files.join(format!("{}.log", unit.name())), FILE);
             Ok(Stream { unit, pipe, reader, sink: Mutex::new((file, Tail::default())) })
