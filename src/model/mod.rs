@@ -2,6 +2,7 @@
 //! what is done about it ([`Action`]) and what is said of it ([`View`]). Pure: no tokio, no I/O, no clock, no randomness.
 
 pub mod action;
+pub mod admission;
 pub mod condition;
 pub mod config;
 pub mod desired;
