@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use jiff::Timestamp;
-use perry::model::admission::{self, Change, ConflictReason, Flags, Rejection, Settings, admit, admit_all};
+use perry::model::admission::{self, Batch, Change, ConflictReason, Flags, Rejection, Settings, admit, admit_all};
 use perry::model::config::PortRange;
 use perry::model::quantity::Bytes;
 use perry::model::workspace::{Adopted, CloneSpec, PortSpec, Resources, VolumeSpec};
@@ -325,7 +325,7 @@ fn several_documents_are_admitted_all_or_none() {
     // The second asks for a fixed port which the first would else be given.
     let documents =
         [with_ports("a", vec![port("http", 80, None)]), with_ports("b", vec![port("http", 80, Some(23000))])];
-    let (next, admitted) = admit_all(&state, &documents, &settings, &mut uids).expect("admitted");
+    let Batch { state: next, admitted } = admit_all(&state, &documents, &settings, &mut uids).expect("admitted");
     assert_eq!(next.workspaces["a"].metadata.host_ports["http"], 23001);
     assert_eq!(admitted.len(), 2);
     assert_ne!(next.workspaces["a"].metadata.uid, next.workspaces["b"].metadata.uid);
@@ -423,6 +423,7 @@ mod outside {
 
 /// One thing that somebody does.
 #[derive(Debug, Clone)]
+#[allow(clippy::large_enum_variant)]
 enum Step {
     Apply(Document),
     Run(Name, bool),

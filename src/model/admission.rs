@@ -140,7 +140,16 @@ pub fn admit(
     admit_beside(current, document, state, settings, &BTreeSet::new())
 }
 
-/// Admits several documents as one: all or none. Returns what was admitted, in order, and the state with it.
+/// Several documents that were admitted as one.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Batch {
+    /// The state with all of them.
+    pub state: State,
+    /// What became of each, in order.
+    pub admitted: Vec<Admitted>,
+}
+
+/// Admits several documents as one: all or none.
 /// `uids` gives a fresh uid for each new workspace.
 ///
 /// # Errors
@@ -150,7 +159,7 @@ pub fn admit_all(
     documents: &[Document],
     settings: &Settings<'_>,
     mut uids: impl FnMut() -> Uid,
-) -> Result<(State, Vec<Admitted>), Vec<(usize, Rejection)>> {
+) -> Result<Batch, Vec<(usize, Rejection)>> {
     let mut next = state.clone();
     let mut admitted = Vec::with_capacity(documents.len());
     let mut rejected = Vec::new();
@@ -174,7 +183,7 @@ pub fn admit_all(
             Err(rejection) => rejected.push((index, rejection)),
         }
     }
-    if rejected.is_empty() { Ok((next, admitted)) } else { Err(rejected) }
+    if rejected.is_empty() { Ok(Batch { state: next, admitted }) } else { Err(rejected) }
 }
 
 fn twice(name: &Name, first: usize) -> Rejection {

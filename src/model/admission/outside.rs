@@ -145,16 +145,16 @@ fn check_unique(old: &State, state: &State, issues: &mut Issues) {
     for (name, workspace) in &state.workspaces {
         let untouched = old.workspaces.get(name).is_some_and(|before| before == workspace);
         let mut fault = |path: &str, message: String| issues.0.push(below(name, Issue::new(path, message)));
-        if let Some((first, was)) = uids.insert(&workspace.metadata.uid, (name, untouched)) {
-            if !(untouched && was) {
-                fault("metadata.uid", format!("is the uid of {first} too: write a new UUID"));
-            }
+        if let Some((first, was)) = uids.insert(&workspace.metadata.uid, (name, untouched))
+            && !(untouched && was)
+        {
+            fault("metadata.uid", format!("is the uid of {first} too: write a new UUID"));
         }
         for port in workspace.metadata.host_ports.values() {
-            if let Some((first, was)) = ports.insert(*port, (name, untouched)) {
-                if !(untouched && was) {
-                    fault("metadata.hostPorts", format!("host port {port} is {first}'s too: take another"));
-                }
+            if let Some((first, was)) = ports.insert(*port, (name, untouched))
+                && !(untouched && was)
+            {
+                fault("metadata.hostPorts", format!("host port {port} is {first}'s too: take another"));
             }
         }
     }

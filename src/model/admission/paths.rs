@@ -28,13 +28,13 @@ pub(super) fn volume_fault(path: &str) -> Option<String> {
 
 /// What is wrong with an absolute, normal path.
 pub(super) fn absolute_fault(path: &str) -> Option<String> {
-    if path.starts_with('~') {
-        return Some(format!("must be absolute: write {HOME}{}", &path[1..]));
+    if let Some(rest) = path.strip_prefix('~') {
+        return Some(format!("must be absolute: write {HOME}{rest}"));
     }
-    if !path.starts_with('/') {
-        return Some("must be absolute, such as /data".to_owned());
+    match path.strip_prefix('/') {
+        Some(rest) => unclean(rest),
+        None => Some("must be absolute, such as /data".to_owned()),
     }
-    unclean(&path[1..])
 }
 
 /// What is wrong with a path that is absolute or begins with `~/`.
