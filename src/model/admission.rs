@@ -19,7 +19,7 @@ use std::sync::Arc;
 
 use jiff::Timestamp;
 
-use super::{Config, Document, Issues, Name, Run, Spec, State, Uid, Workspace, workspace::Metadata};
+use super::{Config, Document, Issue, Issues, Name, Run, Spec, State, Uid, Workspace, workspace::Metadata};
 pub use edit::{Flags, create, delete, restart, set_run, start};
 pub use outside::{Outside, admit_outside};
 
@@ -81,6 +81,8 @@ pub struct Conflict {
     pub name: Name,
     /// For programs.
     pub reason: ConflictReason,
+    /// The field of the document, as in an issue; empty where it is none.
+    pub path: Vec<String>,
     /// What is in the way.
     pub message: String,
     /// What to do about it, where that is known.
@@ -89,7 +91,14 @@ pub struct Conflict {
 
 impl std::fmt::Display for Conflict {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str(&self.message)
+        self.issue().fmt(f)
+    }
+}
+
+impl Conflict {
+    /// The same as an issue of the document.
+    pub fn issue(&self) -> Issue {
+        Issue { message: self.message.clone(), path: self.path.clone() }
     }
 }
 
@@ -118,12 +127,23 @@ impl Rejection {
         message: impl Into<String>,
         hint: impl Into<Option<String>>,
     ) -> Self {
-        Self::Conflict(Conflict { name: name.clone(), reason, message: message.into(), hint: hint.into() })
+        let (path, message, hint) = (Vec::new(), message.into(), hint.into());
+        Self::Conflict(Conflict { name: name.clone(), reason, path, message, hint })
+    }
+
+    /// The same, at a field of the document.
+    #[must_use]
+    fn at(self, path: &str) -> Self {
+        match self {
+            Self::Conflict(conflict) => Self::Conflict(Conflict { path: Issue::new(path, "").path, ..conflict }),
+            other => other,
+        }
     }
 
     fn deleting(name: &Name) -> Self {
         let hint = format!("wait for its end: perry wait {name} --for deleted");
-        Self::conflict(ConflictReason::Deleting, name, format!("workspace {name} is being deleted"), hint)
+        let message = format!("workspace {name} is being deleted");
+        Self::conflict(ConflictReason::Deleting, name, message, hint)
     }
 }
 
@@ -203,7 +223,7 @@ fn admit_beside(
     let name = &document.metadata.name;
     check_generation(name, current, settings.if_generation)?;
     if current.is_some_and(|workspace| workspace.metadata.deletion_timestamp.is_some()) {
-        return Err(Rejection::deleting(name));
+        return Err(Rejection::deleting(name).at("metadata.name"));
     }
     let metadata = &document.metadata;
     let issues = validate::validate(&metadata.labels, &metadata.annotations, &document.spec, settings.config);

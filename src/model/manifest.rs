@@ -3,6 +3,7 @@
 
 mod check;
 mod report;
+mod scalar;
 mod syntax;
 mod tree;
 

@@ -1,7 +1,7 @@
 //! "Did you mean": the nearest of some right names.
 
 /// The one of `names` that `wrong` is most likely meant to be, if any is near enough: it differs only in case, dashes
-/// and underscores, begins the same, or is at most a third of its length in typing errors away.
+/// and underscores, one begins or ends with the other, or is at most a third of its length in typing errors away.
 pub fn nearest<'a>(wrong: &str, names: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
     let plain = |text: &str| text.replace(['-', '_', ' '], "").to_lowercase();
     // Longer texts are no slips of the finger, and distances cost the product of the lengths.
@@ -15,8 +15,10 @@ pub fn nearest<'a>(wrong: &str, names: impl IntoIterator<Item = &'a str>) -> Opt
         .filter_map(|name| {
             let candidate = plain(name);
             let distance = strsim::osa_distance(&sought, &candidate);
-            let begins = sought.len() >= 3 && (candidate.starts_with(&sought) || sought.starts_with(&candidate));
-            (distance <= allowed || begins).then_some((distance, name))
+            let (short, long) =
+                if sought.len() < candidate.len() { (&sought, &candidate) } else { (&candidate, &sought) };
+            let within = short.len() >= 3 && (long.starts_with(short) || long.ends_with(short));
+            (distance <= allowed || within).then_some((distance, name))
         })
         .min()
         .map(|(_, name)| name)

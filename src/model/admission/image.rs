@@ -37,7 +37,8 @@ pub(super) fn fault(image: &str) -> Option<String> {
         _ => name,
     };
     if path.chars().any(char::is_uppercase) {
-        return Some(format!("has capitals in its name: write {}", image.to_lowercase()));
+        let right = if image.len() <= 80 { format!(": write {}", image.to_lowercase()) } else { String::new() };
+        return Some(format!("has capitals in its name, which is in lower case{right}"));
     }
     (!path.split('/').all(is_component)).then(|| format!("is no image name: {general}"))
 }

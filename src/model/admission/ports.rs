@@ -62,9 +62,10 @@ pub(super) fn allocate(
     taken: &Taken<'_>,
 ) -> Result<BTreeMap<Name, u16>, Rejection> {
     let mut given = BTreeMap::new();
-    for port in &spec.ports {
+    for (index, port) in spec.ports.iter().enumerate() {
         if let Some(fixed) = port.host_port {
-            check_fixed(name, fixed, taken)?;
+            let at = format!("spec.ports.{index}.hostPort");
+            check_fixed(name, fixed, taken).map_err(|rejection| rejection.at(&at))?;
             given.insert(port.name.clone(), fixed);
         }
     }
@@ -102,7 +103,7 @@ fn check_fixed(name: &Name, port: u16, taken: &Taken<'_>) -> Result<(), Rejectio
         // What other documents of the same apply ask for is told by the one of them that comes second.
         None => return Ok(()),
     };
-    let message = format!("host port {port} belongs to {whose}");
+    let message = format!("{port} belongs to {whose} already");
     let hint = format!("free ones near it: {}; without hostPort one is chosen", taken.near(port));
     Err(Rejection::conflict(ConflictReason::PortTaken, name, message, hint))
 }

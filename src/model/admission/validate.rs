@@ -104,10 +104,10 @@ fn url_fault(url: &str) -> Option<&'static str> {
         Some("must not begin with a dash, which git would take for an option")
     } else if url.len() > 2048 {
         Some("is longer than 2048 characters")
-    } else if url.chars().any(|c| c.is_control() || c.is_whitespace()) {
-        Some("must not have spaces or control characters in it")
     } else if url.contains("::") && scheme.is_none() {
         Some("must not name a transport helper (::), which would run a command")
+    } else if url.chars().any(|c| c.is_control() || c.is_whitespace()) {
+        Some("must not have spaces or control characters in it")
     } else if scheme.is_some_and(|scheme| !matches!(scheme, "https" | "http" | "ssh" | "git")) {
         Some("begins with https://, http://, ssh:// or git://")
     } else if host.is_empty() || (scheme.is_none() && !scp) {

@@ -98,8 +98,11 @@ pub(super) fn broken(text: &mut Text, broken: &Broken) -> BadManifest {
 pub(super) fn not_utf8(source: &str, bytes: &[u8], error: Utf8Error) -> BadManifest {
     let before = &bytes[..error.valid_up_to()];
     let line = before.iter().filter(|byte| **byte == b'\n').count() + 1;
-    let column = before.iter().rev().take_while(|byte| **byte != b'\n').count() + 1;
-    let message = format!("byte 0x{:02X} is not UTF-8: save the file as UTF-8", bytes[error.valid_up_to()]);
+    let column = String::from_utf8_lossy(before).chars().rev().take_while(|c| *c != '\n').count() + 1;
+    let message = match bytes {
+        [0xff, 0xfe, ..] | [0xfe, 0xff, ..] => "the text is UTF-16: save it as UTF-8".to_owned(),
+        _ => format!("byte 0x{:02X} is not UTF-8: save the text as UTF-8", bytes[error.valid_up_to()]),
+    };
     let fault =
         Fault { source: source.to_owned(), at: Some((line, column)), issue: Issue::new("", message), snippet: None };
     BadManifest { faults: vec![fault] }
@@ -112,11 +115,13 @@ pub(super) fn find(tree: &Node, issue: &Issue) -> Place {
         _ => tree.place,
     };
     let mut node = tree;
-    for part in &issue.path {
+    for (depth, part) in issue.path.iter().enumerate() {
+        // Where people choose the keys, an issue is as often about the key as about the value.
+        let free_keys = depth == 2 && matches!(issue.path[1].as_str(), "labels" | "annotations" | "env");
         match &node.kind {
             Kind::Map(entries) => {
                 let Some(entry) = entries.iter().rev().find(|entry| entry.key == *part) else { break };
-                let is_scalar = matches!(entry.value.kind, Kind::Scalar { .. }) && !entry.value.is_null();
+                let is_scalar = matches!(entry.value.kind, Kind::Scalar { .. }) && !entry.value.is_null() && !free_keys;
                 place = if is_scalar { entry.value.place } else { entry.key_place };
                 node = &entry.value;
             }
@@ -132,36 +137,37 @@ pub(super) fn find(tree: &Node, issue: &Issue) -> Place {
 }
 
 /// Fields whose values may be, or hold, a secret.
+const PRIVATE: [&str; 4] = ["env", "hooks", "clone", "authorizedKeys"];
+
 fn is_secret(path: &[String]) -> bool {
-    let path: Vec<&str> = path.iter().map(String::as_str).collect();
-    matches!(
-        path.as_slice(),
-        ["spec", "env" | "hooks", ..] | ["spec", "clone", ..] | ["spec", "ssh", "authorizedKeys", ..]
-    )
+    path.iter().any(|part| PRIVATE.contains(&part.as_str()))
 }
 
-/// Whether a line of a text that could not be read may hold a secret: its key is none of the fields that cannot.
+/// Whether one of those fields and its value are on the line, as in `spec: { env: { TOKEN: x } }`.
+fn shows_private(line: &str) -> bool {
+    let value = |after: &str| {
+        after.trim_start_matches(['"', '\'', ' ']).strip_prefix(':').is_some_and(|v| !v.trim().is_empty())
+    };
+    PRIVATE.iter().any(|field| line.match_indices(field).any(|(at, _)| value(&line[at + field.len()..])))
+}
+
+/// Whether a line of a text that could not be read may hold a secret: it is none of the fields that cannot.
 fn may_hold_secret(line: &str) -> bool {
-    fn is_plain(fields: &[Field], key: &str) -> bool {
-        fields.iter().any(|field| {
-            let open = !matches!(field.name.as_str(), "env" | "hooks" | "clone" | "authorizedKeys");
-            open && (field.name == key || is_plain(field.shape.fields(), key))
-        })
+    fn is_known(fields: &[Field], key: &str) -> bool {
+        fields.iter().any(|field| field.name == key || is_known(field.shape.fields(), key))
     }
     let line = line.trim();
     match line.split_once(':') {
         _ if line.contains("PRIVATE KEY") => true,
         Some((_, "")) => false,
-        Some((key, _)) => {
-            !is_plain(schema::document().shape.fields(), key.trim_start_matches(['-', ' ', '{', '[', '"']))
-        }
+        Some((key, _)) => !is_known(schema::document().shape.fields(), key.trim_matches(['-', ' ', '{', '[', '"'])),
         None => !line.chars().all(|c| "-{}[],.&* ".contains(c)),
     }
 }
 
 /// The line and a caret under the place.
 fn snippet(text: &str, place: Place) -> Option<String> {
-    let line = text.lines().nth(place.line - 1)?;
+    let line = text.lines().nth(place.line - 1).filter(|line| !shows_private(line))?;
     let shown: String = line.chars().map(visible).collect();
     let skipped = if place.column > MAX_SNIPPET { place.column - MAX_SNIPPET / 2 } else { 0 };
     let part: String = shown.chars().skip(skipped).take(MAX_SNIPPET).collect();

@@ -33,7 +33,7 @@ pub(super) fn explain(kind: &ErrorKind) -> String {
             "a key of the form `key: value` belongs here: check the indentation of this line and the one before, and the colon with a space after it"
         }
         ErrorKind::MappingValueNotAllowed | ErrorKind::InvalidColonPlacement => {
-            "a colon cannot stand here: put the text in quotes if it belongs to it, else check the indentation"
+            "a colon cannot stand here: put the text in quotes if it belongs to it, else check the indentation, and the line before for a colon without a space after it"
         }
         ErrorKind::ExpectedBlockSequenceEntry | ErrorKind::BlockSequenceEntryNotAllowed => {
             "a list item (`- `) and what is beside it do not belong together: indent all items of a list alike"
@@ -54,6 +54,9 @@ pub(super) fn explain(kind: &ErrorKind) -> String {
         }
         ErrorKind::UndeclaredTagHandle | ErrorKind::MissingTagUri | ErrorKind::ExpectedTagBang => {
             "a YAML tag (!…) means nothing here: leave it out, or quote the text if the ! belongs to it"
+        }
+        ErrorKind::InvalidTrailingDoubleQuotedScalar | ErrorKind::InvalidTrailingSingleQuotedScalar => {
+            "after a text in quotes belongs a comma, a colon, a bracket or the end of the line"
         }
         ErrorKind::UnexpectedEof => "the text ends in the middle",
         other => return format!("not YAML: {other}"),
