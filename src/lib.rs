@@ -6,6 +6,7 @@ pub mod clock;
 pub mod contract;
 pub mod controller;
 pub mod model;
+pub mod plan;
 pub mod queue;
 pub mod runtime;
 pub mod store;

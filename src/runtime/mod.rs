@@ -1,6 +1,8 @@
 //! Runtimes: the doors to where workspaces run. [`Runtime`] is for the controller alone; [`Attach`] reaches into a
 //! running workspace.
 
+pub mod fake;
+
 use std::collections::BTreeSet;
 use std::pin::Pin;
 

@@ -14,6 +14,12 @@ pub trait Versioned: Clone + PartialEq {
     /// Sets the `resourceVersion`, the one field that the hub owns.
     fn set_version(&mut self, version: &str);
 
+    /// Whether `other` tells a watcher nothing new, versions being equal. What only says how fresh an object is may be
+    /// left out: it then reaches those who list, and watchers with the next change.
+    fn same_news(&self, other: &Self) -> bool {
+        self == other
+    }
+
     /// About how many bytes this object occupies; bounds what the journal keeps alive ([`Limits`](super::Limits)).
     /// The default counts the value itself and none of its heap.
     fn weight(&self) -> usize {

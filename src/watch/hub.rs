@@ -73,7 +73,7 @@ impl<V: Versioned> Hub<V> {
     }
 
     /// Makes `object` the newest of its key and tells every watcher; its version becomes the cursor of this change.
-    /// Returns `false`, and does nothing, when it equals what is cached in all but its version.
+    /// Returns `false`, and tells nobody, when it is no news beside what is cached ([`Versioned::same_news`]).
     pub fn publish(&self, object: V) -> bool {
         let changed = self.shared.lock().publish(object);
         if changed {
@@ -150,9 +150,10 @@ impl<V: Versioned> Inner<V> {
     fn publish(&mut self, mut object: V) -> bool {
         let key = object.key().to_owned();
         let mut kind = FrameKind::Added;
-        if let Some(cached) = self.objects.get(&key) {
+        if let Some(cached) = self.objects.get_mut(&key) {
             object.set_version(&cached.version);
-            if object == *cached.object {
+            if object.same_news(&cached.object) {
+                cached.object = Arc::new(object);
                 return false;
             }
             kind = FrameKind::Modified;

@@ -13,6 +13,7 @@ mod frame;
 mod hub;
 mod journal;
 mod subscription;
+mod view;
 
 pub use cursor::{Cursor, InvalidCursor};
 pub use frame::{Frame, FrameKind, Versioned};
