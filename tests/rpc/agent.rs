@@ -14,24 +14,24 @@ use perry::watch::{Cursor, FrameKind, Hub};
 use serde_json::json;
 
 /// A running API; it ends when dropped.
-pub struct Agent {
-    pub address: SocketAddr,
-    pub hub: Hub<View>,
-    pub shutdown: Shutdown,
+pub(crate) struct Agent {
+    pub(crate) address: SocketAddr,
+    pub(crate) hub: Hub<View>,
+    pub(crate) shutdown: Shutdown,
     /// Streams whose producer is alive.
-    pub producers: Arc<AtomicUsize>,
-    pub served: tokio::task::JoinHandle<()>,
+    pub(crate) producers: Arc<AtomicUsize>,
+    pub(crate) served: tokio::task::JoinHandle<()>,
 }
 
 impl Agent {
     /// With the workspace `alpha` of the recordings.
-    pub async fn start() -> Self {
+    pub(crate) async fn start() -> Self {
         let agent = Self::with(Limits::default(), Config { port: 0, ..Config::default() }).await;
         agent.hub.publish(view("alpha", 1));
         agent
     }
 
-    pub async fn with(limits: Limits, config: Config) -> Self {
+    pub(crate) async fn with(limits: Limits, config: Config) -> Self {
         let hub = Hub::new(&uuid::Uuid::new_v4().to_string(), perry::watch::Limits::default()).expect("a boot id");
         let (shutdown, producers) = (Shutdown::new(), Arc::new(AtomicUsize::new(0)));
         let server = Fake { hub: hub.clone(), shutdown: shutdown.clone(), producers: producers.clone() };
@@ -44,7 +44,7 @@ impl Agent {
     }
 
     /// Waits until so many producers are alive.
-    pub async fn producers(&self, count: usize) {
+    pub(crate) async fn producers(&self, count: usize) {
         let reached = async {
             while self.producers.load(Ordering::SeqCst) != count {
                 tokio::time::sleep(std::time::Duration::from_millis(5)).await;
@@ -61,7 +61,7 @@ impl Drop for Agent {
 }
 
 /// A view with the fields of the recordings.
-pub fn view(name: &str, generation: u64) -> View {
+pub(crate) fn view(name: &str, generation: u64) -> View {
     let view = json!({
         "name": name, "status": "running", "containerId": "abc123def456", "created": "2025-01-10T15:30:00Z",
         "image": "workspace-base", "ports": {"ssh": 22001}, "uid": format!("uid-{name}"), "labels": {},
@@ -155,7 +155,8 @@ impl Procedures for Fake {
         }
         let change = if existed { Change::Unchanged } else { Change::Created };
         let workspace = self.hub.get(name.as_str());
-        let action = PlannedAction { step: "create".to_owned(), text: "create container".to_owned(), disruptive: false };
+        let action =
+            PlannedAction { step: "create".to_owned(), text: "create container".to_owned(), disruptive: false };
         let (actions, warnings) = (vec![action], Vec::new());
         Ok(ApplyOutput {
             results: vec![Applied { name, change, actions, blocked: None, replaces: false, workspace, warnings }],

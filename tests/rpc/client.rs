@@ -41,7 +41,10 @@ async fn calls_are_typed_and_share_one_connection() {
     assert!(missing.is(Code::NotFound) && !missing.is_unreachable(), "{missing}");
     let taken = client.create_workspace(&create("alpha")).await.expect_err("taken");
     let conflict = taken.refusal().and_then(|body| body.conflict()).expect("a conflict");
-    assert_eq!((conflict.reason, conflict.message.as_str()), (ConflictReason::Exists, "Workspace alpha already exists"));
+    assert_eq!(
+        (conflict.reason, conflict.message.as_str()),
+        (ConflictReason::Exists, "Workspace alpha already exists")
+    );
     let wrong = client.call::<_, View>("workspaces/get", &serde_json::json!({"nam": "a"})).await.expect_err("wrong");
     let issues = wrong.refusal().and_then(|body| body.issues()).expect("issues");
     assert_eq!(issues.to_string(), "nam: unknown field `nam`: did you mean `name`?");

@@ -8,27 +8,27 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
 /// Longer than anything here may take.
-pub const PATIENCE: Duration = Duration::from_secs(20);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(20);
 
 #[derive(Debug)]
-pub struct Answer {
-    pub status: u16,
+pub(crate) struct Answer {
+    pub(crate) status: u16,
     /// Names in lower case, values as they came.
-    pub headers: Vec<(String, String)>,
-    pub body: Vec<u8>,
+    pub(crate) headers: Vec<(String, String)>,
+    pub(crate) body: Vec<u8>,
 }
 
 impl Answer {
-    pub fn header(&self, name: &str) -> Option<&str> {
+    pub(crate) fn header(&self, name: &str) -> Option<&str> {
         self.headers.iter().find(|(key, _)| key == name).map(|(_, value)| value.as_str())
     }
 
-    pub fn json(&self) -> Value {
+    pub(crate) fn json(&self) -> Value {
         serde_json::from_slice(&self.body).unwrap_or_else(|error| panic!("{error}: {:?}", self))
     }
 
     /// The error in the body, checked for the five keys that stock clients insist on.
-    pub fn error(&self) -> Value {
+    pub(crate) fn error(&self) -> Value {
         let error = self.json()["json"].clone();
         let keys: Vec<&str> = error.as_object().expect("an object").keys().map(String::as_str).collect();
         assert!(keys.iter().all(|key| ["defined", "code", "status", "message", "data"].contains(key)), "{keys:?}");
@@ -37,25 +37,31 @@ impl Answer {
         error
     }
 
-    pub fn code(&self) -> String {
+    pub(crate) fn code(&self) -> String {
         self.error()["code"].as_str().expect("a text").to_owned()
     }
 }
 
 /// Sends a request with `connection: close` and reads the whole answer.
-pub async fn send(to: SocketAddr, method: &str, target: &str, headers: &[(&str, &str)], body: &[u8]) -> Answer {
+pub(crate) async fn send(to: SocketAddr, method: &str, target: &str, headers: &[(&str, &str)], body: &[u8]) -> Answer {
     let mut stream = TcpStream::connect(to).await.expect("a listener");
     stream.write_all(&request(to, method, target, headers, Some(body))).await.expect("sent");
     read(stream).await
 }
 
 /// Posts JSON to a procedure.
-pub async fn post(to: SocketAddr, path: &str, body: &str) -> Answer {
+pub(crate) async fn post(to: SocketAddr, path: &str, body: &str) -> Answer {
     send(to, "POST", &format!("/rpc/{path}"), &[("content-type", "application/json")], body.as_bytes()).await
 }
 
 /// The bytes of a request; `None` leaves out body and length.
-pub fn request(to: SocketAddr, method: &str, target: &str, headers: &[(&str, &str)], body: Option<&[u8]>) -> Vec<u8> {
+pub(crate) fn request(
+    to: SocketAddr,
+    method: &str,
+    target: &str,
+    headers: &[(&str, &str)],
+    body: Option<&[u8]>,
+) -> Vec<u8> {
     let mut head = format!("{method} {target} HTTP/1.1\r\nconnection: close\r\n");
     if !headers.iter().any(|(name, _)| name.eq_ignore_ascii_case("host")) {
         head += &format!("host: {to}\r\n");
@@ -71,7 +77,7 @@ pub fn request(to: SocketAddr, method: &str, target: &str, headers: &[(&str, &st
     bytes
 }
 
-pub async fn read(mut stream: TcpStream) -> Answer {
+pub(crate) async fn read(mut stream: TcpStream) -> Answer {
     let mut bytes = Vec::new();
     tokio::time::timeout(PATIENCE, stream.read_to_end(&mut bytes)).await.expect("the answer ends").expect("readable");
     let end = bytes.windows(4).position(|four| four == b"\r\n\r\n").unwrap_or_else(|| panic!("no head: {bytes:?}"));
@@ -99,14 +105,14 @@ fn dechunk(mut bytes: &[u8]) -> Vec<u8> {
 }
 
 /// A stream that is still open: what has come of it so far.
-pub struct Open {
+pub(crate) struct Open {
     stream: TcpStream,
     text: String,
 }
 
 impl Open {
     /// Opens a stream by POST. Lines of chunk sizes stay in the text.
-    pub async fn post(to: SocketAddr, path: &str, headers: &[(&str, &str)], body: &str) -> Self {
+    pub(crate) async fn post(to: SocketAddr, path: &str, headers: &[(&str, &str)], body: &str) -> Self {
         let mut stream = TcpStream::connect(to).await.expect("a listener");
         let headers: Vec<_> = headers.iter().copied().chain([("content-type", "application/json")]).collect();
         let request = request(to, "POST", &format!("/rpc/{path}"), &headers, Some(body.as_bytes()));
@@ -115,7 +121,7 @@ impl Open {
     }
 
     /// Reads on until the text has this in it, and returns all of it.
-    pub async fn until(&mut self, part: &str) -> &str {
+    pub(crate) async fn until(&mut self, part: &str) -> &str {
         let more = async {
             while !self.text.contains(part) {
                 let mut bytes = [0; 4096];
@@ -129,7 +135,7 @@ impl Open {
     }
 
     /// Reads to the end.
-    pub async fn rest(mut self) -> String {
+    pub(crate) async fn rest(mut self) -> String {
         let mut bytes = Vec::new();
         let read = tokio::time::timeout(PATIENCE, self.stream.read_to_end(&mut bytes)).await;
         read.expect("the stream ends").expect("readable");

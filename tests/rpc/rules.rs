@@ -14,11 +14,15 @@ const JSON: (&str, &str) = ("content-type", "application/json");
 #[tokio::test]
 async fn a_post_must_say_that_it_is_json() {
     let agent = Agent::start().await;
-    for media in ["text/plain", "application/x-www-form-urlencoded", "multipart/form-data; boundary=x", "", "application/jsonp"] {
+    for media in
+        ["text/plain", "application/x-www-form-urlencoded", "multipart/form-data; boundary=x", "", "application/jsonp"]
+    {
         let answer = send(agent.address, "POST", "/rpc/agent/kill", &[("content-type", media)], b"{}").await;
         assert_eq!((answer.status, answer.code().as_str()), (415, "UNSUPPORTED_MEDIA_TYPE"), "{media}");
     }
-    for media in ["application/json", "Application/JSON", "application/json;charset=utf-8", "application/json ; charset=utf-8"] {
+    for media in
+        ["application/json", "Application/JSON", "application/json;charset=utf-8", "application/json ; charset=utf-8"]
+    {
         let answer = send(agent.address, "POST", "/rpc/agent/info", &[("content-type", media)], b"{}").await;
         assert_eq!(answer.status, 200, "{media}");
     }
@@ -45,9 +49,21 @@ async fn get_is_for_reads_and_other_methods_are_for_nothing() {
 async fn a_path_has_one_spelling_but_for_one_trailing_slash() {
     let agent = Agent::start().await;
     for path in [
-        "/rpc/agent/%69nfo", "/rpc/agent/info//", "/rpc//agent/info", "//rpc/agent/info", "/rpc/agent/Info", "/rpc/agent",
-        "/rpc/agent/info/x", "/rpc/agent%2Finfo", "/rpc/./agent/info", "/rpc/x/../agent/info", "/rpc", "/rpc/", "/",
-        "/RPC/agent/info", "/agent/info",
+        "/rpc/agent/%69nfo",
+        "/rpc/agent/info//",
+        "/rpc//agent/info",
+        "//rpc/agent/info",
+        "/rpc/agent/Info",
+        "/rpc/agent",
+        "/rpc/agent/info/x",
+        "/rpc/agent%2Finfo",
+        "/rpc/./agent/info",
+        "/rpc/x/../agent/info",
+        "/rpc",
+        "/rpc/",
+        "/",
+        "/RPC/agent/info",
+        "/agent/info",
     ] {
         let answer = send(agent.address, "POST", path, &[JSON], b"{}").await;
         assert_eq!((answer.status, answer.code().as_str()), (404, "NOT_FOUND"), "{path}");
@@ -60,7 +76,9 @@ async fn a_path_has_one_spelling_but_for_one_trailing_slash() {
 async fn what_is_no_envelope_is_malformed() {
     let agent = Agent::start().await;
     let deep = format!("{{\"json\":{}{}}}", "[".repeat(100_000), "]".repeat(100_000));
-    for body in ["null", "[]", "[null]", "7", "\"x\"", "{", "{\"json\":1,\"json\":2}", "{}{}", "\u{feff}{}", "{\"json\":}"] {
+    for body in
+        ["null", "[]", "[null]", "7", "\"x\"", "{", "{\"json\":1,\"json\":2}", "{}{}", "\u{feff}{}", "{\"json\":}"]
+    {
         let answer = post(agent.address, "agent/info", body).await;
         assert_eq!((answer.status, answer.code().as_str()), (400, "BAD_REQUEST"), "{body}");
         let message = answer.error()["message"].as_str().expect("text").to_owned();
@@ -107,7 +125,8 @@ async fn a_body_over_the_limit_is_refused_whether_announced_or_not_and_the_conne
         assert_eq!((answer.status, answer.code().as_str()), (413, "PAYLOAD_TOO_LARGE"));
         assert_eq!(answer.header("connection"), Some("close"));
     }
-    let fits = post(agent.address, "workspaces/get", &format!("{{\"json\":{{\"name\":\"{}\"}}}}", "x".repeat(900))).await;
+    let fits =
+        post(agent.address, "workspaces/get", &format!("{{\"json\":{{\"name\":\"{}\"}}}}", "x".repeat(900))).await;
     assert_eq!(fits.code(), "BAD_REQUEST", "under the limit it is read");
 }
 

@@ -13,7 +13,8 @@ fn folder() -> PathBuf {
 
 async fn run(program: &str, arguments: &[&str]) -> Result<String, String> {
     let output = Command::new(program).args(arguments).current_dir(folder()).stdin(Stdio::null()).output().await;
-    let output = output.map_err(|error| format!("{program} cannot be run ({error}): this test needs node 20 and npm"))?;
+    let output =
+        output.map_err(|error| format!("{program} cannot be run ({error}): this test needs node 20 and npm"))?;
     let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
     let all = text(&output.stdout) + &text(&output.stderr);
     if output.status.success() { Ok(all) } else { Err(format!("{program} {arguments:?}: {all}")) }

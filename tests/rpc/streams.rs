@@ -22,9 +22,15 @@ async fn frames_have_event_retry_id_and_an_enveloped_object() {
     let mut open = Open::post(agent.address, "workspaces/watch", &[], r#"{"json":{}}"#).await;
     let text = open.until("\"bookmark\"}}\n\n").await;
     assert!(text.contains("event: message\nretry: 1000\ndata: {\"json\":{\"type\":\"reset\"}}\n\n"), "{text}");
-    assert!(text.contains("event: message\nretry: 1000\ndata: {\"json\":{\"type\":\"added\",\"workspace\":{\"name\":\"alpha\""), "{text}");
+    assert!(
+        text.contains(
+            "event: message\nretry: 1000\ndata: {\"json\":{\"type\":\"added\",\"workspace\":{\"name\":\"alpha\""
+        ),
+        "{text}"
+    );
     let cursor = agent.hub.list().1;
-    let bookmark = format!("event: message\nretry: 1000\nid: {cursor}\ndata: {{\"json\":{{\"type\":\"bookmark\"}}}}\n\n");
+    let bookmark =
+        format!("event: message\nretry: 1000\nid: {cursor}\ndata: {{\"json\":{{\"type\":\"bookmark\"}}}}\n\n");
     assert!(text.contains(&bookmark), "{text}");
     agent.hub.publish(View { status: Phase::Stopped, ..view("alpha", 2) });
     let cursor = agent.hub.list().1;
@@ -43,7 +49,10 @@ async fn a_watch_resumes_after_the_event_that_was_seen_last() {
     for unknown in ["another-boot-7", "garbage", "%00"] {
         let mut open = Open::post(agent.address, "workspaces/watch", &[("last-event-id", unknown)], "{}").await;
         let text = open.until("\"bookmark\"").await;
-        assert!(text.contains("\"reset\"") && text.contains("\"alpha\"") && text.contains("\"beta\""), "{unknown}: {text}");
+        assert!(
+            text.contains("\"reset\"") && text.contains("\"alpha\"") && text.contains("\"beta\""),
+            "{unknown}: {text}"
+        );
     }
 }
 
@@ -57,7 +66,8 @@ async fn a_finished_stream_says_done_and_a_failed_one_error() {
     assert!(text.ends_with("event: done\ndata: {}\n\n"), "{text}");
     let failed = post(agent.address, "images/build", "{}").await;
     let text = String::from_utf8(failed.body).expect("text");
-    let error = r#"{"json":{"defined":true,"code":"SERVICE_UNAVAILABLE","status":503,"message":"Docker does not answer"}}"#;
+    let error =
+        r#"{"json":{"defined":true,"code":"SERVICE_UNAVAILABLE","status":503,"message":"Docker does not answer"}}"#;
     assert!(text.ends_with(&format!("event: error\nretry: 1000\ndata: {error}\n\n")), "{text}");
 }
 
@@ -67,7 +77,10 @@ async fn a_failure_before_the_first_event_is_a_plain_answer() {
     let answer = post(agent.address, "workspaces/events", r#"{"json":{"name":"ghost"}}"#).await;
     assert_eq!((answer.status, answer.code().as_str()), (404, "NOT_FOUND"));
     assert_eq!(answer.header("content-type"), Some("application/json"));
-    assert_eq!((answer.error()["defined"].clone(), answer.error()["data"]["name"].clone()), (true.into(), "ghost".into()));
+    assert_eq!(
+        (answer.error()["defined"].clone(), answer.error()["data"]["name"].clone()),
+        (true.into(), "ghost".into())
+    );
     let answer = post(agent.address, "workspaces/events", r#"{"json":{"nmae":"alpha"}}"#).await;
     assert_eq!((answer.status, answer.code().as_str()), (400, "BAD_REQUEST"));
 }
