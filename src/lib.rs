@@ -1,7 +1,13 @@
 //! Perry: isolated Docker-in-Docker workspaces on a machine of your own.
 
+pub mod api;
+pub mod client;
+pub mod clock;
 pub mod contract;
 pub mod controller;
 pub mod model;
+pub mod plan;
+pub mod queue;
 pub mod runtime;
 pub mod store;
+pub mod watch;

@@ -2,8 +2,10 @@
 
 use async_trait::async_trait;
 
-use crate::model::observed::{EngineSeen, Seen};
-use crate::model::{Action, Event, Name, Reason, Workspace};
+use super::Controller;
+use crate::model::desired::Goal;
+use crate::model::observed::{ContainerSeen, ContainerState, EngineSeen, Seen};
+use crate::model::{Action, Event, Name, Reason, Verdict, Workspace};
 
 /// What others may ask of the controller. None of it changes what is wanted: that is written to the store.
 #[async_trait]
@@ -24,6 +26,9 @@ pub trait Handle: Send + Sync {
     /// What the engine says of itself.
     async fn engine(&self) -> Seen<EngineSeen>;
 
+    /// How many containers and volumes bear this agent's id and belong to no workspace; `None` where nobody could look.
+    async fn orphans(&self) -> Option<usize>;
+
     /// Builds the agent's own image, also when there is one; progress line by line.
     ///
     /// # Errors
@@ -40,4 +45,52 @@ pub struct Preview {
     pub blocked: Option<Reason>,
     /// A running container would be replaced: work in it would end.
     pub replaces: bool,
+}
+
+#[async_trait]
+impl Handle for Controller {
+    fn changed(&self, name: &Name) {
+        self.intent_changed(name);
+    }
+
+    async fn preview(&self, workspace: &Workspace) -> Preview {
+        let look = self.look_at(workspace, false).await;
+        let up =
+            |container: &ContainerSeen| matches!(container.state, ContainerState::Running | ContainerState::Paused);
+        let running: Vec<&str> = match &look.observed.containers {
+            Seen::Present(all) => all.iter().filter(|seen| up(seen)).map(|seen| seen.id.as_str()).collect(),
+            Seen::Absent | Seen::Unknown(_) => Vec::new(),
+        };
+        let removes =
+            |action: &Action| matches!(action, Action::RemoveContainer { id } if running.contains(&id.as_str()));
+        let replaces = look.desired.goal != Goal::Gone && look.plan.actions.iter().any(removes);
+        let blocked = match look.plan.verdict {
+            Verdict::Blocked(reason) | Verdict::Unknown(reason) => Some(reason),
+            Verdict::Act | Verdict::Converged | Verdict::Waiting(_) | Verdict::Gone => None,
+        };
+        Preview { actions: look.plan.actions, blocked, replaces }
+    }
+
+    fn events(&self, name: Option<&Name>) -> Vec<Event> {
+        self.events.list(name)
+    }
+
+    fn follow_events(&self) -> tokio::sync::broadcast::Receiver<Event> {
+        self.events.follow()
+    }
+
+    async fn engine(&self) -> Seen<EngineSeen> {
+        self.parts.runtime.engine().await
+    }
+
+    async fn orphans(&self) -> Option<usize> {
+        let known = self.parts.intent.list().values().map(|workspace| workspace.metadata.uid.clone()).collect();
+        let orphans = self.parts.runtime.orphans(&known).await.ok()?;
+        Some(orphans.containers.len() + orphans.volumes.len())
+    }
+
+    async fn build_image(&self, progress: &(dyn Fn(&str) + Send + Sync)) -> Result<(), String> {
+        let image = &self.parts.settings.config.image_tag;
+        self.parts.runtime.build_image(image, progress).await.map_err(|error| error.to_string())
+    }
 }

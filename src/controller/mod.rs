@@ -1,5 +1,202 @@
-//! The loop: what is wanted and what is there become one.
+//! The loop: what is wanted and what is there become one, whatever happens in between.
+//!
+//! A reason to look (a commit, an event of the engine, a timer, the start of the agent) is a key in the queue and no
+//! more. A pass takes the key, loads intent, looks, plans, acts, and looks again; it is never told why it runs. All
+//! passes run inside the one future [`Controller::run`], so the loop needs no executor of its own and a simulation can
+//! drive it step by step.
 
-pub mod handle;
+mod events;
+mod handle;
+mod memory;
+mod pass;
+mod policy;
+mod startup;
+
+use std::collections::BTreeMap;
+use std::panic::AssertUnwindSafe;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use futures::stream::FuturesUnordered;
+use futures::{FutureExt, StreamExt};
 
 pub use handle::{Handle, Preview};
+
+use crate::clock::Clock;
+use crate::model::{Event, Name, Severity, View, Workspace};
+use crate::plan::{Picture, Settings};
+use crate::queue::{Backoff, Jitter, WorkQueue};
+use crate::runtime::{Hint, Runtime};
+use crate::store::Intent;
+use crate::watch::Hub;
+use events::EventLog;
+use memory::Memory;
+
+/// Passes at once. A pass is almost all waiting, so this is far above the number of processors; it keeps a burst of a
+/// thousand applies from opening a thousand connections to the engine.
+const PASSES: usize = 64;
+
+/// What the controller works with.
+pub struct Parts {
+    /// What is wanted.
+    pub intent: Arc<dyn Intent>,
+    /// What is there.
+    pub runtime: Arc<dyn Runtime>,
+    /// Time.
+    pub clock: Arc<dyn Clock>,
+    /// Where views go.
+    pub hub: Hub<View>,
+    /// What is the same for all workspaces.
+    pub settings: Settings,
+    /// How long after a broken-off call, or the start of the agent, a call may still take effect.
+    pub doubt: Duration,
+    /// Decides all jitter.
+    pub seed: u64,
+}
+
+/// The loop over all workspaces of an agent.
+pub struct Controller {
+    parts: Parts,
+    queue: WorkQueue<Name>,
+    memory: Mutex<BTreeMap<Name, Memory>>,
+    backoff: Mutex<Backoff<Name>>,
+    jitter: Mutex<Jitter>,
+    events: EventLog,
+}
+
+impl Controller {
+    /// A controller that does nothing until [`run`](Self::run).
+    pub fn new(parts: Parts) -> Arc<Self> {
+        Arc::new(Self {
+            queue: WorkQueue::new(parts.clock.clone()),
+            memory: Mutex::new(BTreeMap::new()),
+            backoff: Mutex::new(Backoff::new(parts.seed)),
+            jitter: Mutex::new(Jitter::new(parts.seed.wrapping_add(1))),
+            events: EventLog::new(),
+            parts,
+        })
+    }
+
+    /// Runs until [`shutdown`](Self::shutdown). Calls of an earlier agent may still take effect when it starts, so
+    /// nothing counts as finally gone at first.
+    pub async fn run(self: Arc<Self>) {
+        let (mut hints, mut changes) = (self.parts.runtime.events(), self.parts.intent.changes());
+        self.everything(self.parts.clock.monotonic() + self.parts.doubt);
+        let mut passes = FuturesUnordered::new();
+        loop {
+            tokio::select! {
+                biased;
+                Some(()) = passes.next() => {}
+                Some(name) = changes.next() => self.intent_changed(&name),
+                Some(hint) = hints.next() => match hint {
+                    Hint::Workspace(name) => self.queue.add(name),
+                    Hint::Everything => self.everything(Duration::ZERO),
+                },
+                claim = self.queue.next(), if passes.len() < PASSES => match claim {
+                    Some(claim) => passes.push(self.clone().guarded_pass(claim)),
+                    None => break,
+                },
+            }
+        }
+        while passes.next().await.is_some() {}
+    }
+
+    /// Starts no pass any more; [`run`](Self::run) ends when those under way have.
+    pub fn shutdown(&self) {
+        self.queue.shutdown();
+    }
+
+    /// Keys waiting and passes under way: for measuring when the loop has settled.
+    pub fn depth(&self) -> crate::queue::Depth {
+        self.queue.depth()
+    }
+
+    fn everything(&self, in_doubt_until: Duration) {
+        for (name, workspace) in self.parts.intent.list() {
+            self.memory_of(&workspace, |memory| memory.in_doubt_until = memory.in_doubt_until.max(in_doubt_until));
+            self.publish(&workspace);
+            self.queue.add(name);
+        }
+    }
+
+    fn intent_changed(&self, name: &Name) {
+        if let Some(workspace) = self.parts.intent.get(name) {
+            self.memory_of(&workspace, |memory| memory.intent_changed.notify_waiters());
+            self.publish(&workspace);
+        }
+        self.queue.add(name.clone());
+    }
+
+    /// One pass; a panic in it is an event and a back-off, not a dead daemon.
+    async fn guarded_pass(self: Arc<Self>, claim: crate::queue::Claim<Name>) {
+        let name: Name = claim.clone();
+        let next = AssertUnwindSafe(self.pass(&name)).catch_unwind().await;
+        let delay = match next {
+            Ok(next) => next,
+            Err(_) => self.panicked(&name),
+        };
+        if let Some(delay) = delay {
+            self.queue.add_after(name, delay);
+        }
+        claim.done();
+    }
+
+    fn panicked(&self, name: &Name) -> Option<Duration> {
+        let workspace = self.parts.intent.get(name)?;
+        self.event(
+            &workspace,
+            Severity::Warning,
+            "Panic",
+            "a pass panicked; this is a bug in Perry, see the agent's log",
+        );
+        Some(self.back_off(&workspace))
+    }
+
+    fn back_off(&self, workspace: &Workspace) -> Duration {
+        locked(&self.backoff).failed(&workspace.metadata.name, workspace.metadata.generation)
+    }
+
+    fn resync(&self) -> Duration {
+        locked(&self.jitter).resync()
+    }
+
+    /// The memory of a workspace, as of its present intent.
+    fn memory_of<T>(&self, workspace: &Workspace, use_it: impl FnOnce(&mut Memory) -> T) -> T {
+        let mut memory = locked(&self.memory);
+        let memory = memory.entry(workspace.metadata.name.clone()).or_default();
+        memory.meet(workspace);
+        use_it(memory)
+    }
+
+    /// Shows what is known of a workspace to whoever watches.
+    fn publish(&self, workspace: &Workspace) {
+        let (wall, now) = (self.parts.clock.wall(), self.parts.clock.monotonic());
+        // Published under the lock: an older picture must not overtake a newer one.
+        self.memory_of(workspace, |memory| {
+            let view = crate::plan::project(&Picture {
+                workspace,
+                image: &self.parts.settings.config.image_tag,
+                look: memory.look.as_ref(),
+                observed_generation: memory.observed_generation,
+                failure: memory.failure.as_ref(),
+                overdue: memory.overdue(now),
+                startup: memory.timeline.startup(),
+                before: &memory.conditions,
+                now: wall,
+            });
+            memory.conditions.clone_from(&view.conditions);
+            self.parts.hub.publish(view);
+        });
+    }
+
+    fn event(&self, workspace: &Workspace, severity: Severity, reason: &str, message: impl Into<String>) {
+        let (name, uid) = (workspace.metadata.name.clone(), workspace.metadata.uid.clone());
+        let (reason, message, at) = (reason.to_owned(), message.into(), self.parts.clock.wall());
+        self.events.record(Event { name, uid, severity, reason, message, at, count: 1 });
+    }
+}
+
+fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    // A pass that panicked left at worst a memory that a restart would have lost too.
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}

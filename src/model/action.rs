@@ -126,6 +126,24 @@ impl Action {
         }
     }
 
+    /// The reason of the event that says it was done.
+    pub fn reason(&self) -> &'static str {
+        match self {
+            Self::EnsureImage { .. } => "ImageReady",
+            Self::CreateNetwork { .. } => "NetworkCreated",
+            Self::CreateVolume { .. } => "VolumeCreated",
+            Self::CreateContainer { .. } => "Created",
+            Self::InstallWorker { .. } => "WorkerInstalled",
+            Self::ReattachNetwork { .. } => "NetworkReattached",
+            Self::StartContainer { .. } => "Started",
+            Self::ConfigureWorker { .. } => "WorkerConfigured",
+            Self::UnpauseContainer { .. } => "Unpaused",
+            Self::StopContainer { .. } => "Stopped",
+            Self::RemoveContainer { .. } => "ContainerRemoved",
+            Self::RemoveVolume { .. } => "VolumeRemoved",
+        }
+    }
+
     /// How long it may take before it is given up. What it did by then is unknown.
     pub fn deadline(&self) -> Duration {
         match self {

@@ -1,6 +1,8 @@
 //! Runtimes: the doors to where workspaces run. [`Runtime`] is for the controller alone; [`Attach`] reaches into a
 //! running workspace.
 
+pub mod fake;
+
 use std::collections::BTreeSet;
 use std::pin::Pin;
 
@@ -8,6 +10,7 @@ use async_trait::async_trait;
 use futures::Stream;
 use tokio::io::{AsyncRead, AsyncWrite};
 
+use crate::contract::worker::{ExecRequest, ExecResponse};
 use crate::model::observed::{EngineSeen, Seen};
 use crate::model::{Action, Desired, Name, Observed, Uid};
 
@@ -28,6 +31,19 @@ pub trait Runtime: Send + Sync {
 
     /// What the engine says of itself.
     async fn engine(&self) -> Seen<EngineSeen>;
+
+    /// Builds the agent's own image, also when there is one; containers of the old one stay as they are. Progress as
+    /// for [`apply`](Self::apply).
+    ///
+    /// # Errors
+    /// What went wrong; an image that was there still is.
+    async fn build_image(&self, image: &str, progress: &(dyn Fn(&str) + Send + Sync)) -> Result<(), RuntimeError>;
+
+    /// Everything that bears this agent's id but belongs to none of these workspaces.
+    ///
+    /// # Errors
+    /// Nobody could look.
+    async fn orphans(&self, known: &BTreeSet<Uid>) -> Result<Orphans, RuntimeError>;
 }
 
 /// A reason to look again. It says nothing of what happened.
@@ -72,6 +88,13 @@ pub trait Attach: Send + Sync {
     /// # Errors
     /// The workspace is not running or its worker does not listen.
     async fn dial(&self, uid: &Uid) -> Result<Box<dyn Duplex>, RuntimeError>;
+
+    /// Runs a command in a workspace through its worker, over the link that is there already.
+    ///
+    /// # Errors
+    /// The workspace is not running or its worker does not answer (`Failed`, `Unreachable`); the worker refuses the
+    /// command (`Refused`). A command that fails is no error.
+    async fn exec(&self, uid: &Uid, request: ExecRequest) -> Result<ExecResponse, RuntimeError>;
 }
 
 /// Containers and volumes that bear this agent's id but belong to no known workspace.

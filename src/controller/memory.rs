@@ -1,0 +1,182 @@
+//! What the loop remembers of a workspace between passes. Nothing of it is needed to be right: an agent that starts
+//! anew knows none of it. It spaces out tries, gives up on hopeless ones, and dates what is said.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use jiff::Timestamp;
+use tokio::sync::Notify;
+
+use super::policy;
+use super::startup::Timeline;
+use crate::model::{Action, Condition, Plan, Reason, Uid, Verdict, Workspace};
+use crate::plan::{Failure, Look};
+
+/// What is remembered of one workspace.
+#[derive(Debug, Default)]
+pub(super) struct Memory {
+    pub(super) look: Option<Look>,
+    pub(super) observed_generation: u64,
+    pub(super) failure: Option<Failure>,
+    pub(super) timeline: Timeline,
+    pub(super) conditions: Vec<Condition>,
+    /// Until then a call to the engine may still take effect.
+    pub(super) in_doubt_until: Duration,
+    /// Wakes an action that can be cancelled, when intent changed.
+    pub(super) intent_changed: Arc<Notify>,
+    uid: Option<Uid>,
+    generation: u64,
+    parked_with: Option<Plan>,
+    /// Starts in a row without a long life in between.
+    quick_starts: u32,
+    last_start: Option<Duration>,
+    waiting_since: Option<Duration>,
+    last_done: Vec<Action>,
+    repeats: u32,
+}
+
+/// What a pass does after its look.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Decision {
+    /// Do the plan's actions.
+    Act,
+    /// Nothing to do until something changes.
+    Settled,
+    /// Look again after this time.
+    Later(Duration),
+    /// Nobody could look: back off.
+    BackOff,
+    /// Try no more until something changes.
+    Park(Reason),
+    /// Count this as a failure: the actions succeed and change nothing.
+    Fruitless,
+    /// It is gone: forget it.
+    Forget,
+}
+
+impl Memory {
+    /// Intent as it is now: a new generation, and still more a new incarnation, is a new try.
+    pub(super) fn meet(&mut self, workspace: &Workspace) {
+        let metadata = &workspace.metadata;
+        if self.uid.as_ref() != Some(&metadata.uid) {
+            let (intent_changed, in_doubt_until) = (self.intent_changed.clone(), self.in_doubt_until);
+            *self = Self { intent_changed, in_doubt_until, uid: Some(metadata.uid.clone()), ..Self::default() };
+        }
+        if self.generation != metadata.generation {
+            self.generation = metadata.generation;
+            (self.failure, self.parked_with, self.waiting_since) = (None, None, None);
+            (self.quick_starts, self.repeats) = (0, 0);
+            self.last_done.clear();
+        }
+    }
+
+    /// Takes in a look and decides what the pass does.
+    pub(super) fn decide(&mut self, look: Look, now: Duration) -> Decision {
+        let converged = look.plan.verdict == Verdict::Converged;
+        self.timeline.look(&look.desired, &look.observed, converged, now);
+        self.observed_generation = self.observed_generation.max(look.desired.generation);
+        let plan = look.plan.clone();
+        self.look = Some(look);
+        if !matches!(plan.verdict, Verdict::Waiting(_)) {
+            self.waiting_since = None;
+        }
+        match plan.verdict {
+            Verdict::Act => self.decide_to_act(&plan, now),
+            Verdict::Unknown(_) => Decision::BackOff,
+            Verdict::Waiting(_) => {
+                self.failure = None;
+                let since = *self.waiting_since.get_or_insert(now);
+                let overdue = (since + policy::OVERDUE).saturating_sub(now);
+                let settled = self.in_doubt_until.saturating_sub(now);
+                let soonest = [policy::WAITING_POLL, overdue, settled].into_iter().filter(|wait| !wait.is_zero()).min();
+                Decision::Later(soonest.unwrap_or(policy::WAITING_POLL))
+            }
+            Verdict::Blocked(_) => {
+                self.failure = None;
+                Decision::Later(policy::BLOCKED_POLL)
+            }
+            Verdict::Converged => {
+                self.failure = None;
+                self.last_done.clear();
+                Decision::Settled
+            }
+            Verdict::Gone => Decision::Forget,
+        }
+    }
+
+    fn decide_to_act(&mut self, plan: &Plan, now: Duration) -> Decision {
+        if self.failure.as_ref().is_some_and(|failure| failure.parked) {
+            if self.parked_with.get_or_insert_with(|| plan.clone()) == plan {
+                return Decision::Settled;
+            }
+            // What is seen has changed: worth another try.
+            (self.failure, self.parked_with, self.quick_starts) = (None, None, 0);
+        }
+        if plan.actions.iter().any(|action| matches!(action, Action::StartContainer { .. }))
+            && let Some(decision) = self.hold_start(now)
+        {
+            return decision;
+        }
+        self.repeats = if self.last_done == plan.actions { self.repeats + 1 } else { 0 };
+        if self.repeats >= policy::MAX_REPEATS { Decision::Fruitless } else { Decision::Act }
+    }
+
+    /// Spaces out the starts of a container that keeps ending, and ends them at last.
+    fn hold_start(&mut self, now: Duration) -> Option<Decision> {
+        let last = self.last_start?;
+        if now.saturating_sub(last) >= policy::QUICK_EXIT {
+            self.quick_starts = 0;
+        }
+        if self.quick_starts == 0 {
+            return None;
+        }
+        if self.quick_starts >= policy::MAX_QUICK_EXITS {
+            let message = format!("the container ended {} times soon after its start", self.quick_starts);
+            return Some(Decision::Park(Reason::new("CrashLoop", message)));
+        }
+        // 0, 250 ms, 500 ms, 1 s after the 1st, 2nd, 3rd, 4th start: the first death may have been an accident.
+        let pause = Duration::from_millis(250 << self.quick_starts).saturating_sub(Duration::from_millis(500));
+        let wait = (last + pause).saturating_sub(now);
+        (!wait.is_zero()).then_some(Decision::Later(wait))
+    }
+
+    /// An action succeeded.
+    pub(super) fn done(&mut self, action: &Action, now: Duration) {
+        if matches!(action, Action::StartContainer { .. }) {
+            self.quick_starts += 1;
+            self.last_start = Some(now);
+        }
+    }
+
+    /// A whole plan was done.
+    pub(super) fn all_done(&mut self, actions: &[Action]) {
+        self.failure = None;
+        self.last_done = actions.to_vec();
+    }
+
+    /// An action failed, or was fruitless.
+    pub(super) fn failed(&mut self, reason: Reason, limit: Option<u32>) -> &mut Failure {
+        self.last_done.clear();
+        let attempts = self.failure.as_ref().map_or(0, |failure| failure.attempts) + 1;
+        let parked = limit.is_some_and(|limit| attempts >= limit);
+        self.failure.insert(Failure { reason, attempts, parked, next_try: None })
+    }
+
+    /// Gives up until something changes.
+    pub(super) fn park(&mut self, reason: Reason) {
+        let attempts = self.failure.as_ref().map_or(1, |failure| failure.attempts.max(1));
+        self.failure = Some(Failure { reason, attempts, parked: true, next_try: None });
+    }
+
+    /// Whether the workspace has waited for itself longer than it should take.
+    pub(super) fn overdue(&self, now: Duration) -> bool {
+        self.waiting_since.is_some_and(|since| now >= since + policy::OVERDUE)
+    }
+
+    /// When a failure is tried again, for people.
+    pub(super) fn next_try(&mut self, at: Timestamp) {
+        if let Some(failure) = &mut self.failure {
+            failure.next_try = Some(at);
+        }
+    }
+}

@@ -1,0 +1,233 @@
+//! One pass: load, look, plan, act, say. Its end is when to look again.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures::future::{Either, select};
+
+use super::memory::Decision;
+use super::policy::{self, judge};
+use super::{Controller, locked};
+use crate::model::{Action, Name, Observed, Reason, Severity, Workspace};
+use crate::plan::{Context, Look, desired, plan};
+use crate::runtime::RuntimeError;
+
+/// How long a look may take before everything counts as unknown.
+const LOOK_DEADLINE: Duration = Duration::from_secs(30);
+
+/// After how long to look again; `None`: only when there is a reason.
+pub(super) type Next = Option<Duration>;
+
+/// The intent that a pass runs for is not the stored one any more.
+struct Superseded;
+
+impl Controller {
+    pub(super) async fn pass(&self, name: &Name) -> Next {
+        let Some(workspace) = self.parts.intent.get(name) else {
+            self.forget(name);
+            return None;
+        };
+        let look = self.look(&workspace).await;
+        if !self.is_current(&workspace) {
+            return Some(Duration::ZERO);
+        }
+        let now = self.parts.clock.monotonic();
+        let actions = look.plan.actions.clone();
+        let was_ready = self.is_ready(name);
+        let decision = self.memory_of(&workspace, |memory| memory.decide(look, now));
+        self.publish(&workspace);
+        self.note_readiness(&workspace, was_ready);
+        self.follow(&workspace, decision, &actions).await
+    }
+
+    async fn follow(&self, workspace: &Arc<Workspace>, decision: Decision, actions: &[Action]) -> Next {
+        let name = &workspace.metadata.name;
+        match decision {
+            Decision::Act => self.act(workspace, actions).await,
+            Decision::Settled => {
+                locked(&self.backoff).reset(name);
+                Some(self.resync())
+            }
+            Decision::Later(delay) => Some(delay),
+            Decision::BackOff => Some(self.back_off(workspace)),
+            Decision::Park(reason) => {
+                self.event(workspace, Severity::Warning, &reason.reason, &reason.message);
+                let reason = reason.hint(format!("perry restart {name} tries again"));
+                self.memory_of(workspace, |memory| memory.park(reason));
+                self.publish(workspace);
+                Some(self.resync())
+            }
+            Decision::Fruitless => {
+                let doing = actions.first().map(ToString::to_string).unwrap_or_default();
+                let reason = Reason::new("NoProgress", format!("{doing}: succeeded, but nothing changed by it"));
+                self.failed(workspace, reason, Some(policy::MAX_ATTEMPTS))
+            }
+            Decision::Forget => self.finish_deletion(workspace).await,
+        }
+    }
+
+    /// Looks at everything and plans. The plan is made with what is known when the look began: an action that ended
+    /// meanwhile is not yet in it.
+    async fn look(&self, workspace: &Workspace) -> Look {
+        let doubt_ends = self.memory_of(workspace, |memory| memory.in_doubt_until);
+        self.look_at(workspace, self.parts.clock.monotonic() < doubt_ends).await
+    }
+
+    /// The same for any intent, also one that is not stored; nothing is remembered of it.
+    pub(super) async fn look_at(&self, workspace: &Workspace, in_doubt: bool) -> Look {
+        let desired = desired(workspace, &self.parts.settings);
+        let observed = match self.within(LOOK_DEADLINE, self.parts.runtime.observe(&desired)).await {
+            Some(observed) => observed,
+            None => Observed::unknown("the engine did not answer in time"),
+        };
+        let context = Context { executable: self.parts.settings.executable.clone(), in_doubt };
+        let plan = plan(&desired, &observed, &context);
+        Look { observed, at: self.parts.clock.wall(), desired, plan }
+    }
+
+    /// The fence: whether this is still the stored incarnation and generation.
+    fn is_current(&self, workspace: &Workspace) -> bool {
+        let (name, uid) = (&workspace.metadata.name, &workspace.metadata.uid);
+        self.parts.intent.get(name).is_some_and(|stored| {
+            stored.metadata.uid == *uid && stored.metadata.generation == workspace.metadata.generation
+        })
+    }
+
+    async fn act(&self, workspace: &Arc<Workspace>, actions: &[Action]) -> Next {
+        for (index, action) in actions.iter().enumerate() {
+            if !self.is_current(workspace) {
+                return Some(Duration::ZERO);
+            }
+            let more = actions.get(index + 1).is_some_and(|next| next.step() == action.step());
+            match self.apply(workspace, action, more).await {
+                Ok(Ok(())) => {}
+                Ok(Err(error)) => return self.action_failed(workspace, action, &error),
+                Err(Superseded) => return Some(Duration::ZERO),
+            }
+        }
+        self.memory_of(workspace, |memory| memory.all_done(actions));
+        Some(Duration::ZERO)
+    }
+
+    async fn apply(
+        &self,
+        workspace: &Arc<Workspace>,
+        action: &Action,
+        more: bool,
+    ) -> Result<Result<(), RuntimeError>, Superseded> {
+        let clock = &self.parts.clock;
+        self.memory_of(workspace, |memory| memory.timeline.begin(action, clock.wall(), clock.monotonic()));
+        self.publish(workspace);
+        let progress = |line: &str| {
+            self.memory_of(workspace, |memory| memory.timeline.progress(action, line));
+            self.publish(workspace);
+        };
+        let applying = self.within(action.deadline(), self.parts.runtime.apply(action, &progress));
+        let ended = if action.is_cancellable() {
+            match select(std::pin::pin!(applying), std::pin::pin!(self.superseded(workspace))).await {
+                Either::Left((ended, _)) => ended,
+                Either::Right(_) => return Err(Superseded),
+            }
+        } else {
+            applying.await
+        };
+        let result = ended.unwrap_or_else(|| Err(RuntimeError::Timeout(action.deadline().as_secs())));
+        self.note_action(workspace, action, more, &result);
+        Ok(result)
+    }
+
+    /// Ends when a newer intent is stored.
+    async fn superseded(&self, workspace: &Workspace) {
+        let changed = self.memory_of(workspace, |memory| memory.intent_changed.clone());
+        loop {
+            // Made before looking, so that no change between looking and waiting is missed.
+            let notified = changed.notified();
+            if !self.is_current(workspace) {
+                return;
+            }
+            notified.await;
+        }
+    }
+
+    async fn within<T>(&self, limit: Duration, future: impl Future<Output = T>) -> Option<T> {
+        let deadline = self.parts.clock.sleep_until(self.parts.clock.monotonic() + limit);
+        match select(std::pin::pin!(future), deadline).await {
+            Either::Left((value, _)) => Some(value),
+            Either::Right(_) => None,
+        }
+    }
+
+    fn note_action(&self, workspace: &Workspace, action: &Action, more: bool, result: &Result<(), RuntimeError>) {
+        let clock = &self.parts.clock;
+        let (wall, now) = (clock.wall(), clock.monotonic());
+        let error = result.as_ref().err().map(ToString::to_string);
+        // The workspace may have another generation by now; what was done was done all the same.
+        self.memory_of(workspace, |memory| {
+            memory.timeline.end(action, error.as_deref(), more, wall, now);
+            if result.is_ok() {
+                memory.done(action, now);
+            }
+        });
+        if result.is_ok() {
+            self.event(workspace, Severity::Normal, action.reason(), action.to_string());
+        }
+    }
+
+    fn action_failed(&self, workspace: &Workspace, action: &Action, error: &RuntimeError) -> Next {
+        let verdict = judge(error, &action.to_string());
+        if verdict.in_doubt {
+            let until = self.parts.clock.monotonic() + self.parts.doubt;
+            self.memory_of(workspace, |memory| memory.in_doubt_until = memory.in_doubt_until.max(until));
+        }
+        self.failed(workspace, verdict.reason, verdict.limit)
+    }
+
+    fn failed(&self, workspace: &Workspace, reason: Reason, limit: Option<u32>) -> Next {
+        let name = &workspace.metadata.name;
+        self.event(workspace, Severity::Warning, &reason.reason, &reason.message);
+        let reason =
+            Reason { hint: reason.hint.or_else(|| Some(format!("perry restart {name} tries again"))), ..reason };
+        let delay = self.back_off(workspace);
+        let next_try = self.parts.clock.wall().saturating_add(delay).unwrap_or(jiff::Timestamp::MAX);
+        self.memory_of(workspace, |memory| {
+            if !memory.failed(reason, limit).parked {
+                memory.next_try(next_try);
+            }
+        });
+        self.publish(workspace);
+        Some(delay)
+    }
+
+    async fn finish_deletion(&self, workspace: &Workspace) -> Next {
+        let (name, uid) = (&workspace.metadata.name, &workspace.metadata.uid);
+        match self.parts.intent.forget(name, uid).await {
+            Ok(()) => {
+                self.event(workspace, Severity::Normal, "Deleted", "nothing of it is left");
+                if self.parts.intent.get(name).is_none() {
+                    self.forget(name);
+                }
+                None
+            }
+            Err(error) => self.failed(workspace, Reason::new("NotForgotten", error.to_string()), None),
+        }
+    }
+
+    fn forget(&self, name: &Name) {
+        let mut memory = locked(&self.memory);
+        memory.remove(name);
+        self.parts.hub.remove(name.as_str());
+        drop(memory);
+        locked(&self.backoff).reset(name);
+    }
+
+    fn is_ready(&self, name: &Name) -> bool {
+        self.parts.hub.get(name.as_str()).is_some_and(|view| view.is_true(crate::model::ConditionType::Ready))
+    }
+
+    fn note_readiness(&self, workspace: &Workspace, was_ready: bool) {
+        let is_ready = self.is_ready(&workspace.metadata.name);
+        if is_ready && !was_ready {
+            self.event(workspace, Severity::Normal, "Ready", "it can be used");
+        }
+    }
+}

@@ -1,0 +1,208 @@
+//! The container: at most one per workspace, made of what intent says, up or down.
+
+use crate::model::observed::{ContainerSeen, ContainerState};
+use crate::model::{Action, Desired, Observed, Reason, Seen, Verdict};
+
+use super::{Context, Decision, act, nothing, unknown, volumes, worker};
+
+/// The containers that concern a workspace, sorted out.
+pub(super) struct Containers<'a> {
+    /// The one that is kept.
+    pub(super) kept: Option<&'a ContainerSeen>,
+    /// Others that bear the workspace's uid: there must be one only.
+    pub(super) surplus: Vec<&'a ContainerSeen>,
+    /// Somebody else's, under the name that ours needs.
+    pub(super) occupant: Option<&'a ContainerSeen>,
+}
+
+impl<'a> Containers<'a> {
+    pub(super) fn of(desired: &Desired, observed: &'a Observed) -> Result<Self, Verdict> {
+        let all = match &observed.containers {
+            Seen::Unknown(why) => return Err(unknown("its container", why)),
+            Seen::Absent => &[][..],
+            Seen::Present(all) => all,
+        };
+        let (mut ours, others): (Vec<_>, Vec<_>) = all.iter().partition(|container| is_ours(desired, container));
+        // The running one first, then the one with the right name: what a person would miss most is kept.
+        ours.sort_by_key(|container| {
+            let running = matches!(container.state, ContainerState::Running | ContainerState::Paused);
+            (!running, container.name != desired.container.name, &container.id)
+        });
+        let occupant = others.into_iter().find(|container| container.name == desired.container.name);
+        let mut ours = ours.into_iter();
+        Ok(Self { kept: ours.next(), surplus: ours.collect(), occupant })
+    }
+
+    pub(super) fn ours(&self) -> impl Iterator<Item = &'a ContainerSeen> {
+        self.kept.into_iter().chain(self.surplus.iter().copied())
+    }
+}
+
+fn is_ours(desired: &Desired, container: &ContainerSeen) -> bool {
+    container.owner.as_ref() == Some(&desired.owner)
+        || desired.adopted.as_ref().is_some_and(|adopted| adopted.id == container.id)
+}
+
+fn is_up(container: &ContainerSeen) -> bool {
+    matches!(container.state, ContainerState::Running | ContainerState::Paused)
+}
+
+/// What makes a paused container able to stop.
+pub(super) fn unpaused(container: &ContainerSeen) -> Option<Action> {
+    let id = || container.id.clone();
+    (container.state == ContainerState::Paused).then(|| Action::UnpauseContainer { id: id() })
+}
+
+fn stop(container: &ContainerSeen) -> Vec<Action> {
+    let stop = is_up(container).then(|| Action::StopContainer { id: container.id.clone() });
+    unpaused(container).into_iter().chain(stop).collect()
+}
+
+fn remove(container: &ContainerSeen) -> Vec<Action> {
+    let mut actions = stop(container);
+    actions.push(Action::RemoveContainer { id: container.id.clone() });
+    actions
+}
+
+fn needs_replacement(desired: &Desired, container: &ContainerSeen) -> bool {
+    match &desired.adopted {
+        Some(adopted) if adopted.id == container.id => adopted.replace,
+        _ => {
+            container.state == ContainerState::Removing
+                || container.fingerprint.as_deref() != Some(desired.container.fingerprint.as_str())
+        }
+    }
+}
+
+/// Down, with everything kept.
+pub(super) fn stopped(desired: &Desired, observed: &Observed) -> Decision {
+    let containers = Containers::of(desired, observed)?;
+    let mut actions: Vec<Action> = containers.surplus.iter().flat_map(|container| remove(container)).collect();
+    if let Some(kept) = containers.kept {
+        actions.extend(if needs_replacement(desired, kept) { remove(kept) } else { stop(kept) });
+    }
+    if actions.is_empty() { Err(Verdict::Converged) } else { act(actions) }
+}
+
+/// Up, and everything inside it answering.
+pub(super) fn running(desired: &Desired, observed: &Observed, context: &Context) -> Decision {
+    let containers = Containers::of(desired, observed)?;
+    if let Some(occupant) = containers.occupant {
+        return Err(name_taken(desired, occupant));
+    }
+    let mut actions: Vec<Action> = containers.surplus.iter().flat_map(|container| remove(container)).collect();
+    match containers.kept {
+        None => actions.extend(create(desired, observed, Vec::new())?),
+        Some(kept) if needs_replacement(desired, kept) => actions.extend(create(desired, observed, remove(kept))?),
+        Some(kept) if kept.state == ContainerState::Paused => actions.extend(unpaused(kept)),
+        Some(kept) if kept.state == ContainerState::Running => actions.extend(restart(desired, kept)),
+        Some(kept) => actions.extend(start(desired, observed, kept, context)?),
+    }
+    if let Some(kept) = containers.kept.filter(|kept| actions.is_empty() && kept.state == ContainerState::Running) {
+        actions = attach(desired, observed, kept)?;
+        if actions.is_empty() {
+            return worker::plan(desired, observed, kept, context);
+        }
+    }
+    if actions.is_empty() { Ok(nothing(Verdict::Converged)) } else { act(actions) }
+}
+
+/// Everything that a container stands on, then the container; what is in its way goes in between, once nothing else can
+/// fail for want of knowledge.
+fn create(desired: &Desired, observed: &Observed, in_the_way: Vec<Action>) -> Result<Vec<Action>, Verdict> {
+    let plan = &desired.container;
+    if in_the_way.is_empty() {
+        ports_free(desired, observed)?;
+    }
+    let mut actions = network(desired, observed)?;
+    actions.extend(volumes::missing(desired, observed)?);
+    match &observed.image {
+        Seen::Unknown(why) => return Err(unknown(&format!("image {}", plan.image), why)),
+        Seen::Absent => {
+            actions.push(Action::EnsureImage { image: plan.image.clone(), build: plan.build_image });
+        }
+        Seen::Present(_) => {}
+    }
+    actions.extend(in_the_way);
+    actions.push(Action::CreateContainer {
+        container: Box::new(plan.clone()),
+        volumes: desired.volumes.clone(),
+        owner: desired.owner.clone(),
+        generation: desired.generation,
+    });
+    Ok(actions)
+}
+
+fn network(desired: &Desired, observed: &Observed) -> Result<Vec<Action>, Verdict> {
+    let name = &desired.container.network;
+    match &observed.network {
+        Seen::Unknown(why) => Err(unknown(&format!("network {name}"), why)),
+        Seen::Absent => Ok(vec![Action::CreateNetwork { name: name.clone(), agent: desired.owner.agent.clone() }]),
+        Seen::Present(_) => Ok(Vec::new()),
+    }
+}
+
+/// Makes the network again and attaches the container to it, where somebody removed it or took the container off it.
+fn attach(desired: &Desired, observed: &Observed, container: &ContainerSeen) -> Result<Vec<Action>, Verdict> {
+    let adopted = desired.adopted.as_ref().is_some_and(|adopted| adopted.id == container.id);
+    let attached = container.network.is_some() && container.network.as_ref() == observed.network.present();
+    if adopted || attached {
+        return Ok(Vec::new());
+    }
+    let mut actions = network(desired, observed)?;
+    let (id, network) = (container.id.clone(), desired.container.network.clone());
+    actions.push(Action::ReattachNetwork { id, network });
+    Ok(actions)
+}
+
+fn start(
+    desired: &Desired,
+    observed: &Observed,
+    container: &ContainerSeen,
+    context: &Context,
+) -> Result<Vec<Action>, Verdict> {
+    ports_free(desired, observed)?;
+    let mut actions = attach(desired, observed, container)?;
+    let (id, owner) = (container.id.clone(), desired.owner.clone());
+    let adopted = desired.adopted.as_ref().is_some_and(|adopted| adopted.id == id);
+    let installed = container.prepared.as_ref().is_some_and(|prepared| prepared.worker == context.executable);
+    if !installed && !adopted {
+        actions.push(Action::InstallWorker { id: id.clone(), owner: owner.clone(), worker: desired.worker.clone() });
+    }
+    actions.push(Action::StartContainer { id, owner, restarted_at: desired.restarted_at });
+    Ok(actions)
+}
+
+/// Stops a container that was started for an earlier restart than the one asked for. Where nobody knows what it was
+/// started for, the engine's word on when is taken; the start then records it, so that clocks apart cannot make a loop.
+fn restart(desired: &Desired, container: &ContainerSeen) -> Vec<Action> {
+    let answered = container.prepared.as_ref().map_or(container.started_at, |prepared| prepared.restarted_at);
+    if answered >= desired.restarted_at {
+        return Vec::new();
+    }
+    let (id, owner) = (container.id.clone(), desired.owner.clone());
+    let start = Action::StartContainer { id, owner, restarted_at: desired.restarted_at };
+    stop(container).into_iter().chain([start]).collect()
+}
+
+fn ports_free(desired: &Desired, observed: &Observed) -> Result<(), Verdict> {
+    let Some(port) = desired.container.ports.iter().find(|port| observed.ports_taken.contains(&port.host_port)) else {
+        return Ok(());
+    };
+    let message = format!("port {} of {} (for {}) is used by another program", port.host_port, port.bind, port.name);
+    let hint = format!(
+        "free it (ss -ltnp 'sport = :{}' names the program), or give the port another hostPort",
+        port.host_port
+    );
+    Err(Verdict::Blocked(Reason::new("PortTaken", message).hint(hint)))
+}
+
+fn name_taken(desired: &Desired, occupant: &ContainerSeen) -> Verdict {
+    let whose = match &occupant.owner {
+        None => "that is not Perry's".to_owned(),
+        Some(owner) if owner.agent != desired.owner.agent => format!("of another agent ({})", owner.agent),
+        Some(owner) => format!("of an earlier workspace {} (uid {})", owner.name, owner.uid),
+    };
+    let message = format!("the name {} is taken by a container {whose}", occupant.name);
+    Verdict::Blocked(Reason::new("NameTaken", message).hint(format!("docker rename or docker rm {}", occupant.name)))
+}

@@ -1,0 +1,52 @@
+//! The fingerprint: a hash of what needs a new container. It is made of intent alone, never of `config.json`, so that a
+//! changed setting replaces no running container; and of the image's name, so that building an image replaces none.
+
+use std::collections::BTreeMap;
+use std::fmt::Write as _;
+
+use serde::Serialize;
+use sha2::{Digest, Sha256};
+
+use crate::model::workspace::{PortSpec, Resources, VolumeSpec};
+use crate::model::{Name, Spec, Workspace};
+
+#[derive(Serialize)]
+struct Fingerprinted<'a> {
+    image: &'a Option<String>,
+    env: &'a BTreeMap<String, String>,
+    ports: BTreeMap<&'a Name, (&'a PortSpec, Option<&'a u16>)>,
+    ssh: (&'a Option<String>, Option<&'a u16>),
+    volumes: BTreeMap<&'a Name, &'a VolumeSpec>,
+    resources: &'a Resources,
+    docker: bool,
+}
+
+/// The fingerprint of a workspace's container.
+pub(super) fn of(workspace: &Workspace) -> String {
+    let Workspace { metadata, spec } = workspace;
+    of_json(&Fingerprinted {
+        image: &spec.image,
+        env: &spec.env,
+        ports: spec.ports.iter().map(|port| (&port.name, (port, metadata.host_ports.get(&port.name)))).collect(),
+        ssh: (&spec.ssh.bind, metadata.host_ports.get(crate::model::workspace::SSH_PORT_NAME)),
+        volumes: spec.volumes.iter().map(|volume| (&volume.name, volume)).collect(),
+        resources: &spec.resources,
+        docker: spec.docker,
+    })
+}
+
+/// A hash of a value by its JSON: 32 hexadecimal digits.
+pub(super) fn of_json(value: &impl Serialize) -> String {
+    let json = serde_json::to_vec(value).expect("plain data has a JSON form");
+    let mut text = String::with_capacity(32);
+    for byte in &Sha256::digest(&json)[..16] {
+        write!(text, "{byte:02x}").expect("a String takes every write");
+    }
+    text
+}
+
+/// The spec as JSON without environment, which may hold secrets and which every label shows.
+pub(super) fn recoverable_spec(workspace: &Workspace) -> String {
+    let spec = Spec { env: BTreeMap::new(), ..workspace.spec.clone() };
+    serde_json::to_string(&spec).expect("plain data has a JSON form")
+}

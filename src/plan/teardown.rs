@@ -1,0 +1,53 @@
+//! Teardown: stop, remove the container, remove the volumes, and only then forget. It acts on complete knowledge only.
+
+use crate::model::observed::ContainerState;
+use crate::model::{Action, Desired, Observed, Reason, Seen, Verdict};
+
+use super::container::{Containers, unpaused};
+use super::{Context, Decision, act, unknown};
+
+/// What is left to remove.
+pub(super) fn plan(desired: &Desired, observed: &Observed, context: &Context) -> Decision {
+    let containers = Containers::of(desired, observed)?;
+    let mut actions = Vec::new();
+    for container in containers.ours() {
+        if matches!(container.state, ContainerState::Running | ContainerState::Paused) {
+            actions.extend(unpaused(container));
+            actions.push(Action::StopContainer { id: container.id.clone() });
+        }
+        actions.push(Action::RemoveContainer { id: container.id.clone() });
+    }
+    actions.extend(volumes(desired, observed)?);
+    if !actions.is_empty() {
+        return act(actions);
+    }
+    if context.in_doubt {
+        let message = "an earlier call to the engine may still take effect; looking again";
+        return Err(Verdict::Waiting(Reason::new("Settling", message)));
+    }
+    Err(Verdict::Gone)
+}
+
+/// Every volume that bears this uid, and those that were adopted.
+fn volumes(desired: &Desired, observed: &Observed) -> Result<Vec<Action>, Verdict> {
+    if !observed.volumes_complete {
+        return Err(unknown("the list of volumes", "it is not complete"));
+    }
+    if let Some(planned) = desired.volumes.iter().find(|planned| !observed.volumes.contains_key(&planned.name)) {
+        return Err(unknown(&format!("volume {}", planned.name), "nobody has looked at it yet"));
+    }
+    let mut actions = Vec::new();
+    for (name, seen) in &observed.volumes {
+        let volume = match seen {
+            Seen::Unknown(why) => return Err(unknown(&format!("volume {name}"), why)),
+            Seen::Absent => continue,
+            Seen::Present(volume) => volume,
+        };
+        let adopted = desired.volumes.iter().any(|planned| planned.adopted && planned.name == *name);
+        if adopted || volume.owner.as_ref() == Some(&desired.owner) {
+            let (name, created_at, owner) = (name.clone(), volume.created_at.clone(), volume.owner.clone());
+            actions.push(Action::RemoveVolume { name, created_at, owner });
+        }
+    }
+    Ok(actions)
+}

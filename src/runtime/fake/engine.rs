@@ -1,0 +1,342 @@
+//! The fake engine's state and what each action does to it. Pure.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+use jiff::Timestamp;
+
+use super::script::Life;
+use crate::model::desired::{ContainerPlan, Owner, VolumePlan};
+use crate::model::observed::{ContainerState, Isolation, Prepared};
+use crate::model::{Action, Name, Uid};
+use crate::runtime::{Orphans, RuntimeError};
+
+/// A container on the fake engine.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Container {
+    /// Its id.
+    pub id: String,
+    /// Its name.
+    pub name: String,
+    /// Its labels.
+    pub owner: Option<Owner>,
+    /// Its fingerprint label.
+    pub fingerprint: Option<String>,
+    /// What it is doing.
+    pub state: ContainerState,
+    /// When it was last started.
+    pub started_at: Option<Timestamp>,
+    /// What the agent put into it.
+    pub prepared: Option<Prepared>,
+    /// The id of its network.
+    pub network: Option<String>,
+    /// How it is separated from the host.
+    pub isolation: Isolation,
+    /// The names of its volumes.
+    pub volumes: Vec<String>,
+    /// Its host ports.
+    pub ports: Vec<u16>,
+    /// Docker inside.
+    pub docker: bool,
+    /// What the worker was told.
+    pub config: String,
+    /// When its servers answer, while it runs.
+    pub(super) boot: Option<Life>,
+}
+
+/// A volume on the fake engine.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Volume {
+    /// Its labels.
+    pub owner: Option<Owner>,
+    /// When it was made.
+    pub created_at: String,
+}
+
+/// Everything on the fake engine.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Engine {
+    /// Whether it answers.
+    pub up: bool,
+    /// By id.
+    pub containers: BTreeMap<String, Container>,
+    /// By name.
+    pub volumes: BTreeMap<String, Volume>,
+    /// Ids by name.
+    pub networks: BTreeMap<String, String>,
+    /// Ids by name.
+    pub images: BTreeMap<String, String>,
+    /// Images that a pull would find.
+    pub registry: BTreeSet<String>,
+    /// Host ports that other programs listen on.
+    pub taken: BTreeSet<u16>,
+    /// What an installed worker is made of.
+    pub(super) executable: String,
+    /// Makes every id and time of making another one.
+    next: u64,
+}
+
+impl Default for Engine {
+    fn default() -> Self {
+        Self {
+            up: true,
+            containers: BTreeMap::new(),
+            volumes: BTreeMap::new(),
+            networks: BTreeMap::new(),
+            images: BTreeMap::new(),
+            registry: BTreeSet::new(),
+            taken: BTreeSet::new(),
+            executable: String::new(),
+            next: 0,
+        }
+    }
+}
+
+type Done = Result<(), RuntimeError>;
+
+fn changed(what: &str) -> RuntimeError {
+    RuntimeError::Changed(what.to_owned())
+}
+
+impl Engine {
+    fn fresh(&mut self) -> String {
+        self.next += 1;
+        format!("{:012x}", self.next)
+    }
+
+    /// Does an action as Docker would.
+    pub(super) fn apply(&mut self, action: &Action, now: Duration, wall: Timestamp) -> Done {
+        if !self.up {
+            return Err(RuntimeError::Unreachable("the fake engine is down".to_owned()));
+        }
+        match action {
+            Action::EnsureImage { image, build } => self.ensure_image(image, *build),
+            Action::CreateNetwork { name, .. } => {
+                let id = self.fresh();
+                self.networks.entry(name.clone()).or_insert(id);
+                Ok(())
+            }
+            Action::CreateVolume { volume, owner } => self.create_volume(volume, owner),
+            Action::CreateContainer { container, volumes, owner, .. } => self.create(container, volumes, owner),
+            Action::InstallWorker { id, worker, .. } => {
+                let executable = self.executable.clone();
+                let container = self.container(id)?;
+                let restarted_at = container.prepared.as_ref().and_then(|prepared| prepared.restarted_at);
+                container.prepared = Some(Prepared { worker: executable, restarted_at });
+                container.config.clone_from(&worker.hash);
+                Ok(())
+            }
+            Action::ReattachNetwork { id, network } => {
+                let network = self.networks.get(network).cloned().ok_or_else(|| changed("no such network"))?;
+                self.container(id)?.network = Some(network);
+                Ok(())
+            }
+            Action::StartContainer { id, restarted_at, .. } => self.start(id, *restarted_at, wall),
+            Action::ConfigureWorker { id, worker, .. } => {
+                let container = self.container(id)?;
+                if container.boot.as_ref().is_none_or(|boot| now < boot.worker) {
+                    return Err(RuntimeError::Failed("the worker does not answer".to_owned()));
+                }
+                container.config.clone_from(&worker.hash);
+                Ok(())
+            }
+            Action::UnpauseContainer { id } => {
+                let container = self.container(id)?;
+                if container.state == ContainerState::Paused {
+                    container.state = ContainerState::Running;
+                }
+                Ok(())
+            }
+            Action::StopContainer { id } => {
+                self.container(id)?;
+                self.exit(id, 0);
+                Ok(())
+            }
+            Action::RemoveContainer { id } => self.remove(id),
+            Action::RemoveVolume { name, created_at, owner } => self.remove_volume(name, created_at, owner.as_ref()),
+        }
+    }
+
+    fn container(&mut self, id: &str) -> Result<&mut Container, RuntimeError> {
+        self.containers.get_mut(id).ok_or_else(|| changed("no such container"))
+    }
+
+    fn ensure_image(&mut self, image: &str, build: bool) -> Done {
+        if self.images.contains_key(image) {
+            return Ok(());
+        }
+        if !build && !self.registry.contains(image) {
+            return Err(RuntimeError::Failed(format!("pull access denied for {image}")));
+        }
+        self.build(image);
+        Ok(())
+    }
+
+    /// Makes an image anew.
+    pub(super) fn build(&mut self, image: &str) {
+        let id = self.fresh();
+        self.images.insert(image.to_owned(), id);
+    }
+
+    /// Makes a volume, as an action or as an outsider would.
+    pub fn put_volume(&mut self, name: &str, owner: Option<Owner>) {
+        let created_at = self.fresh();
+        self.volumes.insert(name.to_owned(), Volume { owner, created_at });
+    }
+
+    fn create_volume(&mut self, volume: &VolumePlan, owner: &Owner) -> Done {
+        match self.volumes.get(&volume.name) {
+            None => self.put_volume(&volume.name, Some(owner.clone())),
+            Some(there) if there.owner.as_ref() == Some(owner) => {}
+            Some(_) => return Err(changed("the volume is somebody else's")),
+        }
+        Ok(())
+    }
+
+    fn create(&mut self, plan: &ContainerPlan, volumes: &[VolumePlan], owner: &Owner) -> Done {
+        if self.containers.values().any(|there| there.name == plan.name) {
+            return Err(changed("the name is in use"));
+        }
+        if !self.images.contains_key(&plan.image) {
+            return Err(changed("no such image"));
+        }
+        let network = self.networks.get(&plan.network).cloned().ok_or_else(|| changed("no such network"))?;
+        // Like Docker, which makes a volume that is missing, with the labels that come with the mount.
+        for volume in volumes.iter().filter(|volume| !volume.adopted) {
+            self.create_volume(volume, owner)?;
+        }
+        let id = self.fresh();
+        let container = Container {
+            id: id.clone(),
+            name: plan.name.clone(),
+            owner: Some(owner.clone()),
+            fingerprint: Some(plan.fingerprint.clone()),
+            state: ContainerState::Created,
+            started_at: None,
+            prepared: None,
+            network: Some(network),
+            isolation: if plan.docker { Isolation::Privileged } else { Isolation::Unprivileged },
+            volumes: volumes.iter().map(|volume| volume.name.clone()).collect(),
+            ports: plan.ports.iter().map(|port| port.host_port).collect(),
+            docker: plan.docker,
+            config: String::new(),
+            boot: None,
+        };
+        self.containers.insert(id, container);
+        Ok(())
+    }
+
+    fn start(&mut self, id: &str, restarted_at: Option<Timestamp>, wall: Timestamp) -> Done {
+        let networks: BTreeSet<String> = self.networks.values().cloned().collect();
+        let taken = self.taken.clone();
+        let used: BTreeSet<u16> = self
+            .containers
+            .values()
+            .filter(|c| c.state == ContainerState::Running && c.id != id)
+            .flat_map(|c| c.ports.clone())
+            .collect();
+        let container = self.container(id)?;
+        if container.state == ContainerState::Running {
+            return Ok(());
+        }
+        if container.network.as_ref().is_none_or(|network| !networks.contains(network)) {
+            return Err(RuntimeError::Failed("network not found".to_owned()));
+        }
+        // The agent notes what it starts for before it starts.
+        let worker = container.prepared.as_ref().map(|prepared| prepared.worker.clone()).unwrap_or_default();
+        container.prepared = Some(Prepared { worker, restarted_at });
+        if container.ports.iter().any(|port| taken.contains(port) || used.contains(port)) {
+            return Err(RuntimeError::Failed("port is already allocated".to_owned()));
+        }
+        container.state = ContainerState::Running;
+        container.started_at = Some(wall);
+        Ok(())
+    }
+
+    /// A started container boots.
+    pub(super) fn boots(&mut self, id: &str, now: Duration, life: &Life) {
+        if let Some(container) = self.containers.get_mut(id)
+            && container.boot.is_none()
+        {
+            let (worker, ssh, docker) = (now + life.worker, now + life.ssh, now + life.docker);
+            container.boot = Some(Life { worker, ssh, docker, exits: None });
+        }
+    }
+
+    /// A container ends.
+    pub fn exit(&mut self, id: &str, code: i64) {
+        if let Some(container) = self.containers.get_mut(id)
+            && matches!(container.state, ContainerState::Running | ContainerState::Paused)
+        {
+            container.state = ContainerState::Exited { code, oom: false, error: String::new() };
+            container.boot = None;
+        }
+    }
+
+    fn remove(&mut self, id: &str) -> Done {
+        match self.containers.get(id).map(|container| &container.state) {
+            None => Ok(()),
+            Some(ContainerState::Running | ContainerState::Paused) => Err(changed("the container is running")),
+            Some(_) => {
+                self.containers.remove(id);
+                Ok(())
+            }
+        }
+    }
+
+    fn remove_volume(&mut self, name: &str, created_at: &str, owner: Option<&Owner>) -> Done {
+        match self.volumes.get(name) {
+            None => Ok(()),
+            Some(there) if there.created_at != created_at || there.owner.as_ref() != owner => {
+                Err(changed("it is another volume now"))
+            }
+            Some(_) if self.containers.values().any(|container| container.volumes.iter().any(|used| used == name)) => {
+                Err(changed("the volume is in use"))
+            }
+            Some(_) => {
+                self.volumes.remove(name);
+                Ok(())
+            }
+        }
+    }
+
+    /// Whose workspace an action is for, where it is for one.
+    pub(super) fn owner_of(&self, action: &Action) -> Option<Owner> {
+        match action {
+            Action::CreateVolume { owner, .. }
+            | Action::CreateContainer { owner, .. }
+            | Action::InstallWorker { owner, .. }
+            | Action::StartContainer { owner, .. }
+            | Action::ConfigureWorker { owner, .. } => Some(owner.clone()),
+            Action::RemoveVolume { owner, .. } => owner.clone(),
+            Action::ReattachNetwork { id, .. }
+            | Action::UnpauseContainer { id }
+            | Action::StopContainer { id }
+            | Action::RemoveContainer { id } => self.containers.get(id)?.owner.clone(),
+            Action::EnsureImage { .. } | Action::CreateNetwork { .. } => None,
+        }
+    }
+
+    /// The workspaces whose objects differ from `before`.
+    pub(super) fn changed_since(&self, before: &Self) -> BTreeSet<Name> {
+        let mut names = BTreeSet::new();
+        let mut note = |owner: &Option<Owner>| names.extend(owner.as_ref().map(|owner| owner.name.clone()));
+        for (now, then) in [(self, before), (before, self)] {
+            now.containers
+                .iter()
+                .filter(|(id, c)| then.containers.get(*id) != Some(c))
+                .for_each(|(_, c)| note(&c.owner));
+            now.volumes.iter().filter(|(name, v)| then.volumes.get(*name) != Some(v)).for_each(|(_, v)| note(&v.owner));
+        }
+        names
+    }
+
+    /// What bears this agent's id but belongs to none of these.
+    pub(super) fn orphans(&self, agent: &str, known: &BTreeSet<Uid>) -> Orphans {
+        let lost = |owner: &Option<Owner>| owner.as_ref().is_some_and(|o| o.agent == agent && !known.contains(&o.uid));
+        Orphans {
+            containers: self.containers.values().filter(|c| lost(&c.owner)).map(|c| c.name.clone()).collect(),
+            volumes: self.volumes.iter().filter(|(_, v)| lost(&v.owner)).map(|(name, _)| name.clone()).collect(),
+        }
+    }
+}
