@@ -11,3 +11,4 @@ pub mod queue;
 pub mod runtime;
 pub mod store;
 pub mod watch;
+pub mod worker;
