@@ -3,11 +3,16 @@
 //! [`listen`] opens the sockets and [`serve`] answers on them; [`router`] is all of it without a socket. What the
 //! procedures do is in [`Api`], which writes intent, reads views, and has no way to the runtime but `Attach`.
 
+mod apply;
+mod feeds;
 mod guard;
+mod intent;
 mod listen;
+mod procedures;
 mod respond;
 mod rpc;
 mod sse;
+mod workspaces;
 
 use std::sync::Arc;
 
@@ -22,7 +27,9 @@ use tokio::sync::{Semaphore, watch};
 use crate::contract::{Procedures, openapi};
 
 pub use guard::{Guard, OriginError};
+pub use intent::{Edit, Intents};
 pub use listen::{ListenError, Listening, listen, serve};
+pub use procedures::{Api, Identity, Parts};
 
 /// What bounds the HTTP side.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

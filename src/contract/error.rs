@@ -199,6 +199,12 @@ pub struct Conflict {
     /// What to do about it, where that is known.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub hint: Option<String>,
+    /// The field of the document, as in an issue.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub path: Vec<String>,
+    /// Which of several documents, from 0.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub document: Option<usize>,
     /// `staleGeneration`: the generation that it has now.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub generation: Option<u64>,
@@ -210,8 +216,16 @@ pub struct Conflict {
 impl Conflict {
     /// A conflict without further details.
     pub fn new(reason: ConflictReason, name: &Name, message: impl Into<String>) -> Self {
-        let message = message.into();
-        Self { reason, name: name.clone(), message, hint: None, generation: None, actions: Vec::new() }
+        Self {
+            reason,
+            name: name.clone(),
+            message: message.into(),
+            hint: None,
+            path: Vec::new(),
+            document: None,
+            generation: None,
+            actions: Vec::new(),
+        }
     }
 }
 

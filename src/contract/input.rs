@@ -4,6 +4,7 @@ use serde::de::DeserializeOwned;
 use serde_json::value::RawValue;
 
 use super::error::ApiError;
+use crate::model::nearest::nearest;
 use crate::model::{Issue, Issues};
 
 /// Reads an input; none at all is read as `{}`.
@@ -47,34 +48,18 @@ fn segment(segment: &serde_path_to_error::Segment) -> Option<String> {
     }
 }
 
-/// Serde says "unknown field `nmae`, expected one of `name`, `image`": puts the nearest name first.
+/// Serde says "unknown field `nmae`, expected one of `name`, `image`": says which one was probably meant.
 fn suggest(message: &str) -> String {
-    let Some((field, expected)) = message.strip_prefix("unknown field `").and_then(|rest| rest.split_once('`')) else {
+    let unknown = message.strip_prefix("unknown field `").and_then(|rest| rest.split_once('`'));
+    let Some((field, expected)) = unknown else {
         return message.to_owned();
     };
     let known: Vec<&str> = expected.split('`').skip(1).step_by(2).collect();
-    let nearest = known.iter().map(|name| (distance(field, name), *name)).min();
-    match nearest {
-        Some((far, name)) if far <= 1 + name.len() / 3 => format!("unknown field `{field}`: did you mean `{name}`?"),
-        Some(_) => format!("unknown field `{field}`: known are {}", known.join(", ")),
-        None => format!("unknown field `{field}`: this takes no fields"),
+    match nearest(field, known.iter().copied()) {
+        Some(name) => format!("unknown field `{field}`: did you mean `{name}`?"),
+        None if known.is_empty() => format!("unknown field `{field}`: this takes no fields"),
+        None => format!("unknown field `{field}`: known are {}", known.join(", ")),
     }
-}
-
-/// How many letters must be put in, left out or changed to make `b` of `a`, capitals aside.
-fn distance(a: &str, b: &str) -> usize {
-    let b: Vec<char> = b.chars().map(|c| c.to_ascii_lowercase()).collect();
-    let mut row: Vec<usize> = (0..=b.len()).collect();
-    // Names of fields are short; what is longer than any of them is near to none.
-    for (i, ca) in a.chars().take(64).map(|c| c.to_ascii_lowercase()).enumerate() {
-        let mut before = std::mem::replace(&mut row[0], i + 1);
-        for (j, cb) in b.iter().enumerate() {
-            let changed = before + usize::from(ca != *cb);
-            before = row[j + 1];
-            row[j + 1] = changed.min(before + 1).min(row[j] + 1);
-        }
-    }
-    row[b.len()]
 }
 
 #[cfg(test)]

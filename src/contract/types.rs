@@ -10,7 +10,7 @@ use serde_json::Value;
 
 use crate::model::observed::EngineSeen;
 use crate::model::workspace::{CloneSpec, PortSpec};
-use crate::model::{Name, View};
+use crate::model::{Document, Name, View};
 
 /// No input. Left out or `{}`.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -101,8 +101,9 @@ pub struct ApplyInput {
     /// Manifests as text, YAML or JSON; several documents are applied all or none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub manifest: Option<String>,
-    /// One manifest as an object: `apiVersion`, `kind`, `metadata`, `spec`.
+    /// One manifest as an object.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Option<Document>")]
     pub workspace: Option<Value>,
     /// Say what would be done, and change nothing.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
@@ -271,4 +272,7 @@ pub struct AgentInfo {
     /// Why it does not answer.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub docker_error: Option<String>,
+    /// How many containers and volumes bear this agent's id and belong to no workspace; absent where nobody could look.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub orphans: Option<u64>,
 }
