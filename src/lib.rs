@@ -1,5 +1,7 @@
 //! Perry: isolated Docker-in-Docker workspaces on a machine of your own.
 
+pub mod api;
+pub mod client;
 pub mod clock;
 pub mod contract;
 pub mod controller;

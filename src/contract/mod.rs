@@ -1,5 +1,19 @@
 //! What crosses a wire.
+//!
+//! [`table`] is the one list of what the API can do: from it come the trait that a server implements
+//! ([`Procedures`]), the way from a path to a method ([`dispatch`]), the methods of the client, and the descriptors
+//! ([`PROCEDURES`]) from which `specs/openapi.json` is made. [`worker`] is what agent and worker say to each other.
 
+mod dispatch;
+pub mod error;
+pub mod input;
+pub mod openapi;
+pub mod table;
+pub mod types;
 pub mod worker;
 
 pub use crate::model::files;
+pub use dispatch::{Frame, Frames, Reply, dispatch};
+pub use error::{ApiError, Code, Conflict, ConflictReason, ErrorBody};
+pub use table::{Caller, Descriptor, Effect, Events, Item, PROCEDURES, Procedures, Shape};
+pub use types::*;

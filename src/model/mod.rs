@@ -2,15 +2,20 @@
 //! what is done about it ([`Action`]) and what is said of it ([`View`]). Pure: no tokio, no I/O, no clock, no randomness.
 
 pub mod action;
+pub mod admission;
 pub mod condition;
 pub mod config;
 pub mod desired;
 pub mod event;
+pub mod explain;
 pub mod files;
 pub mod issue;
+pub mod manifest;
 pub mod name;
+pub mod nearest;
 pub mod observed;
 pub mod quantity;
+pub mod schema;
 pub mod state;
 pub mod verdict;
 pub mod view;
@@ -22,6 +27,7 @@ pub use config::Config;
 pub use desired::Desired;
 pub use event::{Event, Severity};
 pub use issue::{Issue, Issues};
+pub use manifest::Document;
 pub use name::{Name, Uid};
 pub use observed::{Observed, Seen};
 pub use state::State;

@@ -174,8 +174,10 @@ pub struct PortSpec {
     /// What it is called.
     pub name: Name,
     /// The port inside, 1 to 65535.
+    #[schemars(range(min = 1))]
     pub port: u16,
     /// The port on the host; left out: allocated from `publishedPorts` and kept.
+    #[schemars(range(min = 1))]
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub host_port: Option<u16>,
     /// The host's address; left out: 127.0.0.1.

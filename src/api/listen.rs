@@ -1,0 +1,191 @@
+//! The sockets: which may be opened, and how connections on them are kept within bounds.
+
+use std::io;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::Router;
+use hyper::server::conn::http1;
+use hyper_util::rt::{TokioIo, TokioTimer};
+use hyper_util::service::TowerToHyperService;
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::task::JoinSet;
+
+use super::{Limits, Shutdown};
+use crate::model::Config;
+
+/// How long the head of a request may take, and how long a connection may be idle.
+const HEAD: Duration = Duration::from_secs(30);
+/// How long answers may go on after the shutdown began.
+const GRACE: Duration = Duration::from_secs(3);
+/// How long to wait when the machine has no more files to give for connections.
+const EXHAUSTED: Duration = Duration::from_millis(100);
+
+/// Why the API cannot be served.
+#[derive(Debug, thiserror::Error)]
+pub enum ListenError {
+    /// `bind` lists nothing.
+    #[error("config.json: bind lists no address; 127.0.0.1 is the usual one")]
+    NoAddress,
+    /// An entry of `bind` is no address.
+    #[error("config.json: bind: {0:?} is no IP address; write one such as 127.0.0.1 or ::1")]
+    NotAnAddress(String),
+    /// An entry of `bind` can be reached from other machines, and nobody has to say who they are yet.
+    #[error(
+        "config.json: bind: {0} can be reached from other machines, and this version of Perry knows no tokens: \
+         whoever reaches it could run anything. Bind 127.0.0.1 or ::1, and come in through ssh -L"
+    )]
+    NotLoopback(IpAddr),
+    /// Somebody else listens there.
+    #[error("port {} of {} is in use: another agent may be running; `port` in config.json sets another one", .0.port(), .0.ip())]
+    InUse(SocketAddr),
+    /// The socket could not be opened.
+    #[error("cannot listen on {address}")]
+    Io {
+        /// Where.
+        address: SocketAddr,
+        /// Why.
+        source: io::Error,
+    },
+}
+
+/// Open sockets.
+#[derive(Debug)]
+pub struct Listening {
+    sockets: Vec<TcpListener>,
+    addresses: Vec<SocketAddr>,
+}
+
+impl Listening {
+    /// Where clients connect to; the port is the real one where `port` was 0.
+    pub fn addresses(&self) -> &[SocketAddr] {
+        &self.addresses
+    }
+}
+
+/// Opens the sockets that the settings ask for.
+///
+/// # Errors
+/// See [`ListenError`]; then none is open.
+pub async fn listen(config: &Config) -> Result<Listening, ListenError> {
+    let ips = config.bind.iter().map(|text| loopback(text)).collect::<Result<Vec<_>, _>>()?;
+    let (mut sockets, mut addresses, mut port) = (Vec::new(), Vec::new(), config.port);
+    for ip in ips {
+        let wanted = SocketAddr::new(ip, port);
+        let socket = open(wanted).await?;
+        let address = socket.local_addr().map_err(|source| ListenError::Io { address: wanted, source })?;
+        // All addresses have the same port, also where it was chosen by the system.
+        port = address.port();
+        sockets.push(socket);
+        addresses.push(address);
+    }
+    if sockets.is_empty() { Err(ListenError::NoAddress) } else { Ok(Listening { sockets, addresses }) }
+}
+
+fn loopback(text: &str) -> Result<IpAddr, ListenError> {
+    let ip = match text {
+        "localhost" => IpAddr::V4(Ipv4Addr::LOCALHOST),
+        other => other.parse().map_err(|_| ListenError::NotAnAddress(other.to_owned()))?,
+    };
+    if ip.is_loopback() { Ok(ip) } else { Err(ListenError::NotLoopback(ip)) }
+}
+
+async fn open(address: SocketAddr) -> Result<TcpListener, ListenError> {
+    TcpListener::bind(address).await.map_err(|source| match source.kind() {
+        io::ErrorKind::AddrInUse => ListenError::InUse(address),
+        _ => ListenError::Io { address, source },
+    })
+}
+
+/// Answers until the shutdown begins; then lets answers under way end, for a few seconds at most.
+pub async fn serve(listening: Listening, router: Router, limits: Limits, shutdown: Shutdown) {
+    let permits = Arc::new(Semaphore::new(limits.connections));
+    let mut accepting = JoinSet::new();
+    for socket in listening.sockets {
+        accepting.spawn(accept(socket, router.clone(), permits.clone(), shutdown.clone()));
+    }
+    while accepting.join_next().await.is_some() {}
+}
+
+async fn accept(socket: TcpListener, router: Router, permits: Arc<Semaphore>, shutdown: Shutdown) {
+    let mut connections = JoinSet::new();
+    loop {
+        tokio::select! {
+            () = shutdown.begun() => break,
+            Some(_) = connections.join_next() => {}
+            accepted = socket.accept() => match accepted {
+                Ok((tcp, _)) => {
+                    // One too many is closed at once: better than letting it wait for ever.
+                    if let Ok(permit) = permits.clone().try_acquire_owned() {
+                        connections.spawn(connection(tcp, router.clone(), shutdown.clone(), permit));
+                    }
+                }
+                Err(error) => {
+                    tracing::warn!(%error, "a connection could not be accepted");
+                    tokio::time::sleep(EXHAUSTED).await;
+                }
+            },
+        }
+    }
+    drop(socket);
+    let ended = async { while connections.join_next().await.is_some() {} };
+    if tokio::time::timeout(GRACE, ended).await.is_err() {
+        tracing::warn!("some answers were cut off by the end of the agent");
+    }
+}
+
+async fn connection(tcp: TcpStream, router: Router, shutdown: Shutdown, permit: OwnedSemaphorePermit) {
+    // Events must not wait for the acknowledgement of the one before.
+    tcp.set_nodelay(true).ok();
+    let service = TowerToHyperService::new(router);
+    let connection = http1::Builder::new()
+        .timer(TokioTimer::new())
+        .header_read_timeout(HEAD)
+        .serve_connection(TokioIo::new(tcp), service);
+    let mut connection = std::pin::pin!(connection);
+    let ended = tokio::select! {
+        ended = connection.as_mut() => ended,
+        () = shutdown.begun() => {
+            connection.as_mut().graceful_shutdown();
+            connection.await
+        }
+    };
+    if let Err(error) = ended {
+        tracing::debug!(%error, "a connection ended with an error");
+    }
+    drop(permit);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn config(bind: &[&str], port: u16) -> Config {
+        Config { bind: bind.iter().map(|&text| text.to_owned()).collect(), port, ..Config::default() }
+    }
+
+    #[tokio::test]
+    async fn only_loopback_addresses_are_bound() {
+        for (bind, expected) in [
+            ("0.0.0.0", "can be reached from other machines"),
+            ("::", "can be reached from other machines"),
+            ("192.0.2.1", "can be reached from other machines"),
+            ("example.com", "is no IP address"),
+            ("", "is no IP address"),
+        ] {
+            let error = listen(&config(&["127.0.0.1", bind], 0)).await.expect_err(bind).to_string();
+            assert!(error.contains(expected) && error.contains("bind"), "{bind}: {error}");
+        }
+        assert!(matches!(listen(&config(&[], 0)).await, Err(ListenError::NoAddress)));
+    }
+
+    #[tokio::test]
+    async fn a_port_in_use_is_named() {
+        let first = listen(&config(&["localhost"], 0)).await.expect("a free port");
+        let port = first.addresses()[0].port();
+        let error = listen(&config(&["127.0.0.1"], port)).await.expect_err("in use").to_string();
+        assert!(error.contains(&port.to_string()) && error.contains("another agent"), "{error}");
+    }
+}

@@ -1,0 +1,123 @@
+//! The HTTP side of the agent: the procedures of the contract in the form of oRPC 1.x, behind a guard.
+//!
+//! [`listen`] opens the sockets and [`serve`] answers on them; [`router`] is all of it without a socket. What the
+//! procedures do is in [`Api`], which writes intent, reads views, and has no way to the runtime but `Attach`.
+
+mod apply;
+mod feeds;
+mod guard;
+mod intent;
+mod listen;
+mod procedures;
+mod respond;
+mod rpc;
+mod sse;
+mod workspaces;
+
+use std::sync::Arc;
+
+use axum::extract::{Request, State};
+use axum::middleware::{self, Next};
+use axum::response::Response;
+use axum::routing::get;
+use axum::{Json, Router};
+use serde_json::json;
+use tokio::sync::{Semaphore, watch};
+
+use crate::contract::{Procedures, openapi};
+
+pub use guard::{Guard, OriginError};
+pub use intent::{Edit, Intents};
+pub use listen::{ListenError, Listening, listen, serve};
+pub use procedures::{Api, Identity, Parts};
+
+/// What bounds the HTTP side.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Limits {
+    /// The most bytes of a request's body.
+    pub body: usize,
+    /// The most event streams at once, of all clients.
+    pub streams: usize,
+    /// The most connections at once; more are closed as they come.
+    pub connections: usize,
+}
+
+impl Default for Limits {
+    /// 1 MiB, 256 streams, 1024 connections.
+    fn default() -> Self {
+        Self { body: 1 << 20, streams: 256, connections: 1024 }
+    }
+}
+
+/// Tells everybody that the agent is to end.
+#[derive(Debug, Clone)]
+pub struct Shutdown(Arc<watch::Sender<bool>>);
+
+impl Shutdown {
+    /// Nobody has been told yet.
+    pub fn new() -> Self {
+        Self(Arc::new(watch::Sender::new(false)))
+    }
+
+    /// The agent is to end. May be said again.
+    pub fn begin(&self) {
+        self.0.send_replace(true);
+    }
+
+    /// Waits until it was said; at once where it was.
+    pub async fn begun(&self) {
+        let mut receiver = self.0.subscribe();
+        // The sender is in `self`, so the wait ends only when it was said.
+        receiver.wait_for(|begun| *begun).await.ok();
+    }
+}
+
+impl Default for Shutdown {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+/// What every request needs.
+#[derive(Clone)]
+struct App {
+    server: Arc<dyn Procedures>,
+    guard: Arc<Guard>,
+    limits: Limits,
+    streams: Arc<Semaphore>,
+    shutdown: Shutdown,
+}
+
+/// The whole HTTP side of an agent.
+pub fn router(server: Arc<dyn Procedures>, guard: Guard, limits: Limits, shutdown: Shutdown) -> Router {
+    let streams = Arc::new(Semaphore::new(limits.streams));
+    let app = App { server, guard: Arc::new(guard), limits, streams, shutdown };
+    // Procedures are matched on the raw path, so that no two spellings reach the same one.
+    Router::new()
+        .route("/health", get(health))
+        .route("/openapi.json", get(describe))
+        .fallback(rpc::entry)
+        .layer(middleware::from_fn_with_state(app.clone(), guarded))
+        .with_state(app)
+}
+
+async fn guarded(State(app): State<App>, request: Request, next: Next) -> Response {
+    let (parts, body) = request.into_parts();
+    let passed = match app.guard.judge(&parts) {
+        guard::Verdict::Refuse(error) => return respond::error(&error.body(&[])),
+        guard::Verdict::Preflight(response) => return response,
+        guard::Verdict::Pass(passed) => passed,
+    };
+    let mut response = next.run(Request::from_parts(parts, body)).await;
+    passed.mark(response.headers_mut());
+    respond::harden(response.headers_mut());
+    response
+}
+
+async fn health() -> Json<serde_json::Value> {
+    Json(json!({ "status": "ok", "version": env!("CARGO_PKG_VERSION") }))
+}
+
+async fn describe() -> Json<serde_json::Value> {
+    Json(openapi::document(env!("CARGO_PKG_VERSION")))
+}

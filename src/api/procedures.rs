@@ -1,0 +1,152 @@
+//! What the procedures do: the real server behind the table.
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use jiff::Timestamp;
+use tokio::sync::Semaphore;
+
+use super::{Intents, Shutdown};
+use crate::clock::Clock;
+use crate::contract::worker::ExecResponse;
+use crate::contract::*;
+use crate::controller::Handle;
+use crate::model::observed::Seen;
+use crate::model::{Config, Event, View};
+use crate::runtime::Attach;
+use crate::watch::Hub;
+
+/// How many commands may run at once, in all workspaces; each holds a connection and a process.
+const EXECS: usize = 64;
+
+/// What the API is made of.
+#[derive(Clone)]
+pub struct Parts {
+    /// Intent: read and written.
+    pub store: Arc<dyn Intents>,
+    /// What clients see.
+    pub hub: Hub<View>,
+    /// Previews, events, jobs.
+    pub controller: Arc<dyn Handle>,
+    /// Commands in workspaces.
+    pub attach: Arc<dyn Attach>,
+    /// The agent's settings.
+    pub config: Arc<Config>,
+    /// Who the agent is.
+    pub identity: Identity,
+    /// The time.
+    pub clock: Arc<dyn Clock>,
+    /// Begun by `agent.kill`.
+    pub shutdown: Shutdown,
+}
+
+/// Who the agent is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Identity {
+    /// Its id, a UUID made once.
+    pub id: String,
+    /// The machine's name.
+    pub hostname: String,
+    /// When it started.
+    pub started: Timestamp,
+}
+
+/// The real server.
+#[derive(Clone)]
+pub struct Api {
+    pub(super) parts: Parts,
+    pub(super) execs: Arc<Semaphore>,
+    pub(super) builds: Arc<Semaphore>,
+}
+
+impl Api {
+    /// A server made of these parts.
+    pub fn new(parts: Parts) -> Self {
+        Self { parts, execs: Arc::new(Semaphore::new(EXECS)), builds: Arc::new(Semaphore::new(1)) }
+    }
+
+    async fn info(&self) -> AgentInfo {
+        let Identity { id, hostname, started } = self.parts.identity.clone();
+        let (engine, orphans) = futures::join!(self.parts.controller.engine(), self.parts.controller.orphans());
+        let (docker, docker_error) = match engine {
+            Seen::Present(engine) => (Some(engine), None),
+            Seen::Unknown(why) => (None, Some(why)),
+            Seen::Absent => (None, Some("there is no engine".to_owned())),
+        };
+        let uptime = self.parts.clock.wall().duration_since(started).as_secs_f64().max(0.0);
+        let workspaces_count = self.parts.store.snapshot().workspaces.len() as u64;
+        let (version, pid) = (env!("CARGO_PKG_VERSION").to_owned(), std::process::id());
+        let orphans = orphans.map(|count| count as u64);
+        AgentInfo { id, version, hostname, pid, started, uptime, workspaces_count, docker, docker_error, orphans }
+    }
+}
+
+#[async_trait]
+impl Procedures for Api {
+    async fn list_workspaces(&self, _: NoInput) -> Result<Vec<Arc<View>>, ApiError> {
+        Ok(self.parts.hub.list().0)
+    }
+
+    async fn get_workspace(&self, input: NameInput) -> Result<Arc<View>, ApiError> {
+        self.get(&input.name)
+    }
+
+    async fn create_workspace(&self, input: CreateInput) -> Result<Arc<View>, ApiError> {
+        self.create(input).await
+    }
+
+    async fn delete_workspace(&self, input: NameInput) -> Result<DeleteOutput, ApiError> {
+        self.delete(input.name).await
+    }
+
+    async fn start_workspace(&self, input: StartInput) -> Result<Arc<View>, ApiError> {
+        self.start(input).await
+    }
+
+    async fn stop_workspace(&self, input: NameInput) -> Result<Arc<View>, ApiError> {
+        self.stop(input.name).await
+    }
+
+    async fn restart_workspace(&self, input: NameInput) -> Result<Arc<View>, ApiError> {
+        self.restart(input.name).await
+    }
+
+    async fn apply_workspaces(&self, input: ApplyInput) -> Result<ApplyOutput, ApiError> {
+        self.apply(input).await
+    }
+
+    async fn plan_workspaces(&self, input: ApplyInput) -> Result<ApplyOutput, ApiError> {
+        self.apply(ApplyInput { dry_run: true, ..input }).await
+    }
+
+    async fn exec_workspace(&self, input: ExecInput) -> Result<ExecResponse, ApiError> {
+        self.exec(input).await
+    }
+
+    async fn agent_info(&self, _: NoInput) -> Result<AgentInfo, ApiError> {
+        Ok(self.info().await)
+    }
+
+    async fn kill_agent(&self, _: NoInput) -> Result<(), ApiError> {
+        tracing::info!("asked to end");
+        // Answers under way are finished first, this one among them.
+        self.parts.shutdown.begin();
+        Ok(())
+    }
+
+    async fn get_config(&self, _: NoInput) -> Result<Config, ApiError> {
+        Ok(Config::clone(&self.parts.config))
+    }
+
+    async fn watch_workspaces(&self, _: NoInput, resume: Option<String>) -> Result<Events<WatchFrame>, ApiError> {
+        Ok(self.watch(resume.as_deref()))
+    }
+
+    async fn workspace_events(&self, input: EventsInput, resume: Option<String>) -> Result<Events<Event>, ApiError> {
+        self.events(input, resume.as_deref())
+    }
+
+    async fn build_image(&self, _: NoInput, _: Option<String>) -> Result<Events<BuildProgress>, ApiError> {
+        self.build()
+    }
+}

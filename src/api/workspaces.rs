@@ -1,0 +1,98 @@
+//! One workspace at a time: look, create, start, stop, restart, delete, run a command.
+
+use std::sync::Arc;
+
+use super::Api;
+use crate::contract::worker::{ExecRequest, ExecResponse};
+use crate::contract::{ApiError, CloneInput, CreateInput, DeleteOutput, ExecInput, StartInput};
+use crate::model::admission::{self, Flags};
+use crate::model::{ConditionStatus, ConditionType, Name, Run, View, Workspace};
+use crate::runtime::RuntimeError;
+
+/// The longest timeout of a command, in seconds: a day.
+const LONGEST_EXEC: u64 = 86_400;
+
+impl Api {
+    pub(super) fn get(&self, name: &Name) -> Result<Arc<View>, ApiError> {
+        match self.parts.hub.get(name.as_str()) {
+            Some(view) => Ok(view),
+            None => self.view_of(&*self.intent(name)?),
+        }
+    }
+
+    pub(super) async fn create(&self, input: CreateInput) -> Result<Arc<View>, ApiError> {
+        let CreateInput { name, clone, image, env, ports } = input;
+        let flags = Flags { clone: clone.map(CloneInput::into), image, env, ports };
+        self.edit_one(move |state, settings| admission::create(state, &name, &flags, settings)).await
+    }
+
+    pub(super) async fn start(&self, input: StartInput) -> Result<Arc<View>, ApiError> {
+        let StartInput { name, create, clone, image, env, ports } = input;
+        let flags = Flags { clone: clone.map(CloneInput::into), image, env, ports };
+        self.edit_one(move |state, settings| admission::start(state, &name, &flags, create, settings)).await
+    }
+
+    pub(super) async fn stop(&self, name: Name) -> Result<Arc<View>, ApiError> {
+        self.edit_one(move |state, settings| admission::set_run(state, &name, Run::Stopped, settings.if_generation))
+            .await
+    }
+
+    pub(super) async fn restart(&self, name: Name) -> Result<Arc<View>, ApiError> {
+        let restart = move |state: &mut _, settings: &admission::Settings<'_>| {
+            admission::restart(state, &name, settings.now, settings.if_generation)
+        };
+        self.edit_one(restart).await
+    }
+
+    pub(super) async fn delete(&self, name: Name) -> Result<DeleteOutput, ApiError> {
+        let delete = move |state: &mut _, settings: &admission::Settings<'_>| {
+            admission::delete(state, &name, settings.now, settings.if_generation)
+        };
+        match self.edit_one(delete).await {
+            Ok(_) => Ok(DeleteOutput { success: true }),
+            Err(error) => Err(error),
+        }
+    }
+
+    pub(super) async fn exec(&self, input: ExecInput) -> Result<ExecResponse, ApiError> {
+        let ExecInput { name, command, timeout } = input;
+        check_command(&command, timeout)?;
+        let intent = self.intent(&name)?;
+        let view = self.view_of(&intent)?;
+        let stopped = |message: String| ApiError::PreconditionFailed { name: name.clone(), message };
+        // Where nobody can look at the engine the worker may answer all the same.
+        let running = view.condition(ConditionType::ContainerRunning);
+        if running.is_none_or(|condition| condition.status == ConditionStatus::False) {
+            return Err(stopped(format!("workspace {name} does not run: perry start {name}")));
+        }
+        let Ok(_permit) = self.execs.try_acquire() else {
+            return Err(ApiError::TooManyRequests("too many commands are running already".to_owned()));
+        };
+        let request = ExecRequest { command, timeout };
+        self.parts.attach.exec(&intent.metadata.uid, request).await.map_err(|error| match error {
+            RuntimeError::Refused(message) => ApiError::bad_request("command", message),
+            RuntimeError::Failed(message) => stopped(format!("workspace {name}: {message}")),
+            other => ApiError::Unavailable(format!("workspace {name}: {other}")),
+        })
+    }
+
+    /// What is wanted of a workspace.
+    fn intent(&self, name: &Name) -> Result<Arc<Workspace>, ApiError> {
+        let intent = self.parts.store.snapshot().workspaces.get(name).cloned();
+        intent.ok_or_else(|| ApiError::NotFound(name.clone()))
+    }
+}
+
+fn check_command(command: &[String], timeout: Option<u64>) -> Result<(), ApiError> {
+    if command.first().is_none_or(String::is_empty) {
+        return Err(ApiError::bad_request("command", "must not be empty: a program and its arguments"));
+    }
+    if let Some(index) = command.iter().position(|part| part.contains('\0')) {
+        return Err(ApiError::bad_request(&format!("command.{index}"), "must not contain a NUL character"));
+    }
+    if timeout.is_some_and(|seconds| !(1..=LONGEST_EXEC).contains(&seconds)) {
+        let message = format!("is 1 to {LONGEST_EXEC} seconds, or left out for none");
+        return Err(ApiError::bad_request("timeout", message));
+    }
+    Ok(())
+}

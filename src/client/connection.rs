@@ -1,0 +1,100 @@
+//! One HTTP/1.1 connection.
+
+use std::io;
+use std::time::Duration;
+
+use bytes::Bytes;
+use http_body_util::{BodyExt, Full, LengthLimitError, Limited};
+use hyper::body::Incoming;
+use hyper::client::conn::http1::{self, SendRequest};
+use hyper::header::{CONTENT_TYPE, HOST, HeaderValue};
+use hyper::{Request, Response};
+use hyper_util::rt::TokioIo;
+use tokio::net::TcpStream;
+
+use super::error::ClientError;
+
+/// How long a connection may take to be made.
+const CONNECT: Duration = Duration::from_secs(5);
+
+/// A connection to an agent; closed when dropped.
+#[derive(Debug)]
+pub(super) struct Connection {
+    address: String,
+    sender: SendRequest<Full<Bytes>>,
+}
+
+impl Connection {
+    pub(super) async fn open(address: &str) -> Result<Self, ClientError> {
+        let unreachable = |source| ClientError::Unreachable { address: address.to_owned(), source };
+        let late = |_| io::Error::new(io::ErrorKind::TimedOut, "connecting took too long");
+        let connected = tokio::time::timeout(CONNECT, connect(address)).await.map_err(late);
+        let tcp = connected.and_then(|tcp| tcp).map_err(unreachable)?;
+        // Small requests must not wait for one another's acknowledgement.
+        tcp.set_nodelay(true).map_err(unreachable)?;
+        let cut = |source| ClientError::Cut { address: address.to_owned(), source: Some(source) };
+        let (sender, driver) = http1::handshake(TokioIo::new(tcp)).await.map_err(cut)?;
+        // Its error is also that of the request under way.
+        tokio::spawn(async move { driver.await.ok() });
+        Ok(Self { address: address.to_owned(), sender })
+    }
+
+    pub(super) fn address(&self) -> &str {
+        &self.address
+    }
+
+    pub(super) fn is_open(&self) -> bool {
+        !self.sender.is_closed()
+    }
+
+    /// Posts to a procedure and waits for the head of the answer.
+    pub(super) async fn send(
+        &mut self,
+        path: &str,
+        body: Bytes,
+        resume: Option<&str>,
+    ) -> Result<Response<Incoming>, ClientError> {
+        let invalid = |what: String| ClientError::Unreachable {
+            address: self.address.clone(),
+            source: io::Error::new(io::ErrorKind::InvalidInput, what),
+        };
+        let mut request = Request::post(format!("/rpc/{path}"))
+            .header(HOST, self.address.as_str())
+            .header(CONTENT_TYPE, "application/json")
+            .body(Full::new(body))
+            .map_err(|error| invalid(error.to_string()))?;
+        if let Some(id) = resume {
+            let id = HeaderValue::from_str(id).map_err(|error| invalid(error.to_string()))?;
+            request.headers_mut().insert("last-event-id", id);
+        }
+        let cut = |source| ClientError::Cut { address: self.address.clone(), source: Some(source) };
+        self.sender.ready().await.map_err(cut)?;
+        self.sender.send_request(request).await.map_err(cut)
+    }
+}
+
+/// Reads an answer whole, up to a limit.
+pub(super) async fn read(address: &str, response: Response<Incoming>, limit: usize) -> Result<Bytes, ClientError> {
+    match Limited::new(response.into_body(), limit).collect().await {
+        Ok(body) => Ok(body.to_bytes()),
+        Err(error) if error.is::<LengthLimitError>() => {
+            let what = format!("its answer has more than {limit} bytes");
+            Err(ClientError::Unreadable { address: address.to_owned(), what })
+        }
+        Err(error) => {
+            let source = error.downcast::<hyper::Error>().ok().map(|error| *error);
+            Err(ClientError::Cut { address: address.to_owned(), source })
+        }
+    }
+}
+
+/// `localhost` is known without asking anybody: a resolver costs time, and a static binary may have none.
+async fn connect(address: &str) -> io::Result<TcpStream> {
+    match address.strip_prefix("localhost:") {
+        Some(port) => match TcpStream::connect(format!("127.0.0.1:{port}")).await {
+            Ok(tcp) => Ok(tcp),
+            Err(error) => TcpStream::connect(format!("[::1]:{port}")).await.map_err(|_| error),
+        },
+        None => TcpStream::connect(address).await,
+    }
+}

@@ -1,0 +1,178 @@
+//! The table of procedures, and what is made of it here: the trait of a server and the descriptors.
+//!
+//! A row reads `method(Input) -> Output, "group/procedure", effect, who may call, [declared errors];`. BAD_REQUEST and
+//! the errors of the transport can always happen and are not declared. `procedures!` hands all rows to another macro,
+//! so that each room makes of them what it needs.
+
+use async_trait::async_trait;
+use futures::stream::BoxStream;
+use schemars::{Schema, SchemaGenerator};
+
+use super::error::{ApiError, Code};
+use super::types::*;
+use super::worker::ExecResponse;
+use crate::model::{Config, Event, View};
+use std::sync::Arc;
+
+/// Hands every row to the macro named: first `calls`, which answer once, then `streams`, whose answer is an event
+/// iterator of the type after the arrow.
+macro_rules! procedures {
+    ($with:ident) => {
+        $with! {
+            calls {
+                /// Every workspace, by name.
+                list_workspaces(NoInput) -> Vec<Arc<View>>, "workspaces/list", Read, Viewer, [];
+                /// One workspace.
+                get_workspace(NameInput) -> Arc<View>, "workspaces/get", Read, Viewer, [NotFound];
+                /// Makes a workspace and starts it. Answers once the intent is stored; watch for the rest.
+                create_workspace(CreateInput) -> Arc<View>, "workspaces/create", Write, Operator, [Conflict];
+                /// Deletes a workspace with its volumes. Accepted in every state, and again while it is under way.
+                delete_workspace(NameInput) -> DeleteOutput, "workspaces/delete", Write, Operator, [NotFound];
+                /// Starts a workspace; with `create` makes it where it does not exist.
+                start_workspace(StartInput) -> Arc<View>, "workspaces/start", Write, Operator, [NotFound, Conflict];
+                /// Stops a workspace; everything in it is kept.
+                stop_workspace(NameInput) -> Arc<View>, "workspaces/stop", Write, Operator, [NotFound, Conflict];
+                /// Restarts a workspace; for a stalled one this is another try.
+                restart_workspace(NameInput) -> Arc<View>, "workspaces/restart", Write, Operator, [NotFound, Conflict];
+                /// Makes workspaces what their manifests say: all of them or, where one is refused, none.
+                apply_workspaces(ApplyInput) -> ApplyOutput, "workspaces/apply", Write, Operator, [NotFound, Conflict];
+                /// What `apply` would do; changes nothing.
+                plan_workspaces(ApplyInput) -> ApplyOutput, "workspaces/plan", Read, Viewer, [NotFound, Conflict];
+                /// Runs a command in a running workspace and waits for its end.
+                exec_workspace(ExecInput) -> ExecResponse, "workspaces/exec", Write, Operator,
+                    [NotFound, PreconditionFailed, ServiceUnavailable];
+                /// What the agent says of itself.
+                agent_info(NoInput) -> AgentInfo, "agent/info", Read, Viewer, [];
+                /// Ends the agent. Workspaces go on running.
+                kill_agent(NoInput) -> (), "agent/kill", Write, Owner, [];
+                /// The agent's settings.
+                get_config(NoInput) -> Config, "config/get", Read, Owner, [];
+            }
+            streams {
+                /// Every workspace, and then every change. `last-event-id` resumes; where that place is no longer
+                /// known, `reset` and the whole list come first.
+                watch_workspaces(NoInput) -> WatchFrame, "workspaces/watch", Read, Viewer, [ServiceUnavailable];
+                /// What happened to workspaces, oldest first; with `follow` also what happens from now on.
+                workspace_events(EventsInput) -> Event, "workspaces/events", Read, Viewer,
+                    [NotFound, ServiceUnavailable];
+                /// Builds the agent's own image, also when there is one.
+                build_image(NoInput) -> BuildProgress, "images/build", Write, Operator, [ServiceUnavailable];
+            }
+        }
+    };
+}
+pub(crate) use procedures;
+
+/// Whether a procedure changes anything. Only reads may be called with GET.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Effect {
+    /// Changes nothing.
+    Read,
+    /// Changes something.
+    Write,
+}
+
+/// Who may call a procedure; each may also call what those before it may.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Caller {
+    /// Who may look.
+    Viewer,
+    /// Who may change workspaces and run commands in them.
+    Operator,
+    /// Whose agent it is. Until there are tokens this is everybody on the machine.
+    Owner,
+}
+
+/// How a procedure answers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Shape {
+    /// Once.
+    Call,
+    /// With an event iterator.
+    Stream,
+}
+
+/// One row of the table.
+#[derive(Debug, Clone, Copy)]
+pub struct Descriptor {
+    /// `group/procedure`.
+    pub path: &'static str,
+    /// What it does.
+    pub doc: &'static str,
+    /// Whether it changes anything.
+    pub effect: Effect,
+    /// Who may call it.
+    pub caller: Caller,
+    /// How it answers.
+    pub shape: Shape,
+    /// The codes that are sent with `defined: true`.
+    pub errors: &'static [Code],
+    /// The schema of its input.
+    pub input: fn(&mut SchemaGenerator) -> Schema,
+    /// The schema of its output, or of one value of its stream.
+    pub output: fn(&mut SchemaGenerator) -> Schema,
+}
+
+impl Descriptor {
+    /// The row with exactly this path.
+    pub fn find(path: &str) -> Option<&'static Self> {
+        PROCEDURES.iter().find(|row| row.path == path)
+    }
+}
+
+/// One value of a stream.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Item<T> {
+    /// Where to resume after it; a text without line breaks.
+    pub id: Option<String>,
+    /// The value.
+    pub value: T,
+}
+
+/// The values of a stream. When it ends so does the answer; an error is sent as the last event. Dropped as soon as
+/// the client goes away.
+pub type Events<T> = BoxStream<'static, Result<Item<T>, ApiError>>;
+
+macro_rules! server_trait {
+    (
+        calls { $($(#[doc = $doc:literal])+ $call:ident($input:ty) -> $output:ty, $path:literal, $effect:ident,
+            $caller:ident, [$($error:ident),*];)* }
+        streams { $($(#[doc = $sdoc:literal])+ $stream:ident($sinput:ty) -> $item:ty, $spath:literal, $seffect:ident,
+            $scaller:ident, [$($serror:ident),*];)* }
+    ) => {
+        /// What a server of the API does: one method a row of the table. A stream is given the `last-event-id` of a
+        /// client that resumes.
+        #[async_trait]
+        pub trait Procedures: Send + Sync {
+            $($(#[doc = $doc])+
+            async fn $call(&self, input: $input) -> Result<$output, ApiError>;)*
+            $($(#[doc = $sdoc])+
+            async fn $stream(&self, input: $sinput, resume: Option<String>) -> Result<Events<$item>, ApiError>;)*
+        }
+
+        /// Every procedure.
+        pub const PROCEDURES: &[Descriptor] = &[
+            $(Descriptor {
+                path: $path,
+                doc: concat!($($doc),+),
+                effect: Effect::$effect,
+                caller: Caller::$caller,
+                shape: Shape::Call,
+                errors: &[$(Code::$error),*],
+                input: |generator| generator.subschema_for::<$input>(),
+                output: |generator| generator.subschema_for::<$output>(),
+            },)*
+            $(Descriptor {
+                path: $spath,
+                doc: concat!($($sdoc),+),
+                effect: Effect::$seffect,
+                caller: Caller::$scaller,
+                shape: Shape::Stream,
+                errors: &[$(Code::$serror),*],
+                input: |generator| generator.subschema_for::<$sinput>(),
+                output: |generator| generator.subschema_for::<$item>(),
+            },)*
+        ];
+    };
+}
+procedures!(server_trait);

@@ -1,0 +1,232 @@
+//! An agent without engine, store and loop: it keeps views in a hub, and behaves as a name says that it should.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use async_trait::async_trait;
+use futures::{StreamExt, stream};
+use perry::api::{self, Guard, Limits, Shutdown};
+use perry::contract::worker::ExecResponse;
+use perry::contract::*;
+use perry::model::{Config, Event, Name, Phase, View};
+use perry::watch::{Cursor, FrameKind, Hub};
+use serde_json::json;
+
+/// A running API; it ends when dropped.
+pub(crate) struct Agent {
+    pub(crate) address: SocketAddr,
+    pub(crate) hub: Hub<View>,
+    pub(crate) shutdown: Shutdown,
+    /// Streams whose producer is alive.
+    pub(crate) producers: Arc<AtomicUsize>,
+    pub(crate) served: tokio::task::JoinHandle<()>,
+}
+
+impl Agent {
+    /// With the workspace `alpha` of the recordings.
+    pub(crate) async fn start() -> Self {
+        let agent = Self::with(Limits::default(), Config { port: 0, ..Config::default() }).await;
+        agent.hub.publish(view("alpha", 1));
+        agent
+    }
+
+    pub(crate) async fn with(limits: Limits, config: Config) -> Self {
+        let hub = Hub::new(&uuid::Uuid::new_v4().to_string(), perry::watch::Limits::default()).expect("a boot id");
+        let (shutdown, producers) = (Shutdown::new(), Arc::new(AtomicUsize::new(0)));
+        let server = Fake { hub: hub.clone(), shutdown: shutdown.clone(), producers: producers.clone() };
+        let listening = api::listen(&config).await.expect("a free port");
+        let address = listening.addresses()[0];
+        let guard = Guard::new(listening.addresses(), &config.allowed_origins).expect("good origins");
+        let router = api::router(Arc::new(server), guard, limits, shutdown.clone());
+        let served = tokio::spawn(api::serve(listening, router, limits, shutdown.clone()));
+        Self { address, hub, shutdown, producers, served }
+    }
+
+    /// Waits until so many producers are alive.
+    pub(crate) async fn producers(&self, count: usize) {
+        let reached = async {
+            while self.producers.load(Ordering::SeqCst) != count {
+                tokio::time::sleep(std::time::Duration::from_millis(5)).await;
+            }
+        };
+        tokio::time::timeout(crate::raw::PATIENCE, reached).await.expect("producers come and go");
+    }
+}
+
+impl Drop for Agent {
+    fn drop(&mut self) {
+        self.shutdown.begin();
+    }
+}
+
+/// A view with the fields of the recordings.
+pub(crate) fn view(name: &str, generation: u64) -> View {
+    let view = json!({
+        "name": name, "status": "running", "containerId": "abc123def456", "created": "2025-01-10T15:30:00Z",
+        "image": "workspace-base", "ports": {"ssh": 22001}, "uid": format!("uid-{name}"), "labels": {},
+        "annotations": {}, "generation": generation, "observedGeneration": generation, "resourceVersion": "",
+        "spec": {}, "conditions": [],
+    });
+    serde_json::from_value(view).expect("a view")
+}
+
+struct Fake {
+    hub: Hub<View>,
+    shutdown: Shutdown,
+    producers: Arc<AtomicUsize>,
+}
+
+/// Counts a producer for as long as it lives.
+struct Alive(Arc<AtomicUsize>);
+
+impl Alive {
+    fn new(count: &Arc<AtomicUsize>) -> Self {
+        count.fetch_add(1, Ordering::SeqCst);
+        Self(count.clone())
+    }
+}
+
+impl Drop for Alive {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::SeqCst);
+    }
+}
+
+impl Fake {
+    fn get(&self, name: &Name) -> Result<Arc<View>, ApiError> {
+        match name.as_str() {
+            "panic" => panic!("asked to"),
+            "internal" => Err(ApiError::Internal("a secret detail".to_owned())),
+            other => self.hub.get(other).ok_or_else(|| ApiError::NotFound(name.clone())),
+        }
+    }
+
+    fn set(&self, name: &Name, status: Phase) -> Result<Arc<View>, ApiError> {
+        let view = View { status, ..View::clone(&*self.get(name)?) };
+        self.hub.publish(view);
+        self.get(name)
+    }
+}
+
+#[async_trait]
+impl Procedures for Fake {
+    async fn list_workspaces(&self, _: NoInput) -> Result<Vec<Arc<View>>, ApiError> {
+        Ok(self.hub.list().0)
+    }
+
+    async fn get_workspace(&self, input: NameInput) -> Result<Arc<View>, ApiError> {
+        self.get(&input.name)
+    }
+
+    async fn create_workspace(&self, input: CreateInput) -> Result<Arc<View>, ApiError> {
+        if self.hub.get(input.name.as_str()).is_some() {
+            let message = format!("Workspace {} already exists", input.name);
+            return Err(ApiError::Conflict(Conflict::new(ConflictReason::Exists, &input.name, message)));
+        }
+        self.hub.publish(view(input.name.as_str(), 1));
+        self.get(&input.name)
+    }
+
+    async fn delete_workspace(&self, input: NameInput) -> Result<DeleteOutput, ApiError> {
+        self.get(&input.name)?;
+        self.hub.remove(input.name.as_str());
+        Ok(DeleteOutput { success: true })
+    }
+
+    async fn start_workspace(&self, input: StartInput) -> Result<Arc<View>, ApiError> {
+        self.set(&input.name, Phase::Running)
+    }
+
+    async fn stop_workspace(&self, input: NameInput) -> Result<Arc<View>, ApiError> {
+        self.set(&input.name, Phase::Stopped)
+    }
+
+    async fn restart_workspace(&self, input: NameInput) -> Result<Arc<View>, ApiError> {
+        self.set(&input.name, Phase::Running)
+    }
+
+    async fn apply_workspaces(&self, input: ApplyInput) -> Result<ApplyOutput, ApiError> {
+        let name = input.workspace.as_ref().and_then(|it| it["metadata"]["name"].as_str()?.parse::<Name>().ok());
+        let name = name.ok_or_else(|| ApiError::bad_request("workspace.metadata.name", "it has no name"))?;
+        let existed = self.hub.get(name.as_str()).is_some();
+        if !input.dry_run {
+            self.hub.publish(view(name.as_str(), 1));
+        }
+        let change = if existed { Change::Unchanged } else { Change::Created };
+        let workspace = self.hub.get(name.as_str());
+        let action =
+            PlannedAction { step: "create".to_owned(), text: "create container".to_owned(), disruptive: false };
+        let (actions, warnings) = (vec![action], Vec::new());
+        Ok(ApplyOutput {
+            results: vec![Applied { name, change, actions, blocked: None, replaces: false, workspace, warnings }],
+        })
+    }
+
+    async fn plan_workspaces(&self, input: ApplyInput) -> Result<ApplyOutput, ApiError> {
+        self.apply_workspaces(ApplyInput { dry_run: true, ..input }).await
+    }
+
+    async fn exec_workspace(&self, input: ExecInput) -> Result<ExecResponse, ApiError> {
+        let stdout = input.command.join(" ");
+        Ok(ExecResponse { stdout, stderr: String::new(), exit_code: 0, truncated: false })
+    }
+
+    async fn agent_info(&self, _: NoInput) -> Result<AgentInfo, ApiError> {
+        let info = json!({
+            "id": "0", "version": "0.1.0", "hostname": "devbox", "pid": 1, "started": "2025-01-10T15:30:00Z",
+            "uptime": 12.5, "workspacesCount": 1,
+        });
+        Ok(serde_json::from_value(info).expect("an agent info"))
+    }
+
+    async fn kill_agent(&self, _: NoInput) -> Result<(), ApiError> {
+        self.shutdown.begin();
+        Ok(())
+    }
+
+    async fn get_config(&self, _: NoInput) -> Result<Config, ApiError> {
+        Ok(Config::default())
+    }
+
+    async fn watch_workspaces(&self, _: NoInput, resume: Option<String>) -> Result<Events<WatchFrame>, ApiError> {
+        let cursor = resume.and_then(|text| text.parse::<Cursor>().ok());
+        let state = (self.hub.subscribe(cursor.as_ref()), Alive::new(&self.producers));
+        let frames = stream::unfold(state, |(mut subscription, alive)| async {
+            let item = subscription.next().await.map_err(|error| ApiError::Unavailable(error.to_string()));
+            let item = item.map(|frame| Item {
+                id: frame.cursor.map(|cursor| cursor.to_string()),
+                value: WatchFrame { kind: kind(frame.kind), workspace: frame.object },
+            });
+            Some((item, (subscription, alive)))
+        });
+        Ok(frames.boxed())
+    }
+
+    async fn workspace_events(&self, input: EventsInput, _: Option<String>) -> Result<Events<Event>, ApiError> {
+        let name = input.name.unwrap_or_else(|| "alpha".parse().expect("a name"));
+        let view = self.get(&name)?;
+        let event = json!({
+            "name": name, "uid": view.uid, "type": "Normal", "reason": "Started", "message": "line\nbreak",
+            "at": "2025-01-10T15:30:00Z", "count": 1,
+        });
+        let event: Event = serde_json::from_value(event).expect("an event");
+        Ok(stream::iter([Ok(Item { id: None, value: event })]).boxed())
+    }
+
+    async fn build_image(&self, _: NoInput, _: Option<String>) -> Result<Events<BuildProgress>, ApiError> {
+        let line = Ok(Item { id: None, value: BuildProgress { line: "Step 1".to_owned() } });
+        let failure = Err(ApiError::Unavailable("Docker does not answer".to_owned()));
+        Ok(stream::iter([line, failure]).boxed())
+    }
+}
+
+fn kind(kind: FrameKind) -> WatchKind {
+    match kind {
+        FrameKind::Reset => WatchKind::Reset,
+        FrameKind::Added => WatchKind::Added,
+        FrameKind::Modified => WatchKind::Modified,
+        FrameKind::Deleted => WatchKind::Deleted,
+        FrameKind::Bookmark => WatchKind::Bookmark,
+    }
+}

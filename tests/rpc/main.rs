@@ -1,0 +1,11 @@
+//! The API over real sockets: recorded exchanges of the reference implementation, every rule of ours, streams, the
+//! client of this crate and the stock client under node.
+
+mod agent;
+mod client;
+mod openapi;
+mod raw;
+mod rules;
+mod stock_client;
+mod streams;
+mod vectors;
