@@ -1,48 +1,58 @@
 //! What people and other programs do to a world, by a seed.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use jiff::Timestamp;
+use perry::model::admission::{self, Rejection, Settings};
 use perry::model::desired::Owner;
 use perry::model::observed::ContainerState;
 use perry::model::workspace::{PortSpec, VolumeSpec};
-use perry::model::{Metadata, Name, Run, Spec, State, Uid, Workspace};
+use perry::model::{Config, Document, Name, Run, Spec, State, Uid};
 use perry::runtime::fake::{Container, Engine};
 
 use super::chaos::Chaos;
 
 pub const PREFIX: &str = "workspace-";
 pub const NAMES: [&str; 3] = ["alpha", "beta", "gamma"];
+const KEYS: [&str; 2] = [
+    "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA a",
+    "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA b",
+];
 pub const IMAGES: [&str; 3] = ["workspace-base", "debian:trixie", "nobody/has-this"];
 
-/// One edit of intent, as the API would write it.
+/// One edit of intent through admission, as the API writes it. What is refused changes nothing.
 pub fn edit(state: &mut State, chaos: &Chaos, now: Timestamp) {
     let name: Name = NAMES[chaos.below(3) as usize].parse().unwrap();
-    match chaos.below(10) {
-        0..=3 => apply(state, &name, chaos, now),
-        4 => change(state, &name, |workspace| workspace.spec.run = Some(Run::Stopped)),
-        5 => change(state, &name, |workspace| workspace.spec.run = Some(Run::Running)),
-        6 => change(state, &name, |workspace| {
-            workspace.spec.run = Some(Run::Running);
-            workspace.metadata.restarted_at = Some(now);
-        }),
-        7 | 8 => change(state, &name, |workspace| {
-            workspace.metadata.deletion_timestamp.get_or_insert(now);
-        }),
-        // Somebody edits state.json, or loses it.
-        _ if chaos.chance(300) => drop(state.workspaces.remove(name.as_str())),
-        _ => {}
-    }
+    let config = Config::default();
+    let uid = Uid(format!("{:032x}", u128::from(chaos.bits())));
+    let settings = Settings { config: &config, now, uid, if_generation: None, allow_replace: true };
+    let _ = match chaos.below(9) {
+        0..=3 => apply(state, &name, spec(chaos), &settings),
+        4 => admission::set_run(state, &name, Run::Stopped, None).map(drop),
+        5 => admission::set_run(state, &name, Run::Running, None).map(drop),
+        6 => admission::restart(state, &name, now, None).map(drop),
+        _ => admission::delete(state, &name, now, None).map(drop),
+    };
 }
 
-fn change(state: &mut State, name: &Name, edit: impl FnOnce(&mut Workspace)) {
-    if let Some(stored) = state.workspaces.get_mut(name.as_str()) {
-        let mut workspace = Workspace::clone(stored);
-        edit(&mut workspace);
-        if workspace != **stored && (stored.metadata.deletion_timestamp.is_none()) {
-            workspace.metadata.generation += 1;
-            *stored = Arc::new(workspace);
+fn apply(state: &mut State, name: &Name, spec: Spec, settings: &Settings<'_>) -> Result<(), Rejection> {
+    let current = state.workspaces.get(name).cloned();
+    let admitted = admission::admit(current.as_deref(), &Document::new(name.clone(), spec), state, settings)?;
+    state.workspaces.insert(name.clone(), Arc::new(admitted.workspace));
+    Ok(())
+}
+
+/// What somebody makes of state.json with an editor: rubbish, half of it, nothing, or a valid change.
+pub fn scribble(content: &[u8], chaos: &Chaos) -> Option<Vec<u8>> {
+    match chaos.below(6) {
+        0 => None,
+        1 => Some(b"oops".to_vec()),
+        2 => Some(content[..chaos.below(content.len() as u64 + 1) as usize].to_vec()),
+        3 => Some(String::from_utf8_lossy(content).replace("\"Running\"", "\"Stopped\"").into_bytes()),
+        _ => {
+            let mut document: serde_json::Value = serde_json::from_slice(content).ok()?;
+            document.get_mut("workspaces")?.as_object_mut()?.remove(NAMES[chaos.below(3) as usize]);
+            Some(document.to_string().into_bytes())
         }
     }
 }
@@ -60,48 +70,9 @@ fn spec(chaos: &Chaos) -> Spec {
         spec.ports.push(PortSpec { name: "http".parse().unwrap(), port: 3000, host_port: None, bind: None });
     }
     if chaos.chance(300) {
-        spec.ssh.authorized_keys.push(format!("ssh-ed25519 key{}", chaos.below(3)));
+        spec.ssh.authorized_keys.push(KEYS[chaos.below(2) as usize].to_owned());
     }
     spec
-}
-
-fn free_port(state: &State, from: u16) -> u16 {
-    let taken = |port: u16| state.workspaces.values().any(|w| w.metadata.host_ports.values().any(|used| *used == port));
-    (from..).find(|port| !taken(*port)).unwrap()
-}
-
-fn apply(state: &mut State, name: &Name, chaos: &Chaos, now: Timestamp) {
-    let spec = spec(chaos);
-    if state.workspaces.contains_key(name.as_str()) {
-        let port = free_port(state, 23000);
-        change(state, name, |workspace| {
-            workspace.metadata.host_ports.retain(|port, _| port.as_str() == "ssh");
-            if !spec.ports.is_empty() {
-                workspace.metadata.host_ports.insert("http".parse().unwrap(), port);
-            }
-            workspace.spec = Spec { run: workspace.spec.run, ..spec };
-        });
-        return;
-    }
-    let mut host_ports = BTreeMap::from([("ssh".parse().unwrap(), free_port(state, 22000))]);
-    if !spec.ports.is_empty() {
-        host_ports.insert("http".parse().unwrap(), free_port(state, 23000));
-    }
-    let metadata = Metadata {
-        name: name.clone(),
-        uid: Uid(format!("{:016x}", chaos.bits())),
-        labels: BTreeMap::new(),
-        annotations: BTreeMap::new(),
-        generation: 1,
-        created: now,
-        deletion_timestamp: None,
-        restarted_at: None,
-        prefix: PREFIX.to_owned(),
-        host_ports,
-        adopted: None,
-    };
-    let workspace = Workspace { metadata, spec: Spec { run: Some(Run::Running), ..spec } };
-    state.workspaces.insert(name.clone(), Arc::new(workspace));
 }
 
 /// Something that happens on the engine behind the agent's back.

@@ -13,6 +13,7 @@ use perry::controller::{Controller, Parts};
 use perry::model::{ConditionType, Config, Run, View};
 use perry::plan::{Context, Settings};
 use perry::runtime::fake::World;
+use perry::store::sim_disk::{Fault, Reboot};
 use perry::watch::{Hub, Limits};
 
 use super::ablation::Ablation;
@@ -81,8 +82,8 @@ impl Sim {
                 *left = left.saturating_sub(1);
             }
         }));
-        world.meddle(|engine| drop(engine.registry.insert(people::IMAGES[1].to_owned())));
-        let desk = Desk::new(&oracle);
+        world.meddle(|engine| engine.registry.insert(people::IMAGES[1].to_owned()));
+        let desk = Desk::new(&oracle, &clock);
         let flag = Arc::new(Flag(AtomicBool::new(true)));
         let notes = Arc::default();
         Self {
@@ -103,6 +104,11 @@ impl Sim {
 
     fn boot(&mut self) {
         trace(&self.clock, || "the agent starts".to_owned());
+        if !self.desk.open() {
+            // The disk failed while it opened: as good as a crash.
+            self.crash();
+            return;
+        }
         self.boots += 1;
         self.oracle.booted();
         let hub = Hub::new(&format!("boot{}", self.boots), Limits { events: 64, bytes: 1 << 20 }).unwrap();
@@ -141,6 +147,9 @@ impl Sim {
         trace(&self.clock, || "the agent dies".to_owned());
         self.life = None;
         self.desk.agents_died();
+        self.desk.disk.clear_faults();
+        let kind = if self.chaos.chance(500) { Reboot::Process } else { Reboot::Machine(self.chaos.bits()) };
+        self.desk.disk.reboot(kind);
         let chaos = self.chaos.clone();
         self.world.agents_died(LATEST_EFFECT, || chaos.chance(300));
         *self.dies_after.lock().unwrap() = None;
@@ -188,7 +197,7 @@ impl Sim {
             let until = self.clock.monotonic() + self.pause();
             while self.clock.monotonic() < until && self.oracle.violations().is_empty() {
                 self.advance(until - self.clock.monotonic());
-                if self.life.is_some() && *self.dies_after.lock().unwrap() == Some(0) {
+                if self.desk.disk.is_crashed() || self.life.is_some() && *self.dies_after.lock().unwrap() == Some(0) {
                     self.crash();
                 }
             }
@@ -212,7 +221,11 @@ impl Sim {
         let (chaos, now) = (self.chaos.clone(), self.now());
         let before = (self.desk.state(), self.world.with(Clone::clone));
         match chaos.below(10) {
-            0..=5 => self.desk.edit(|state| people::edit(state, &chaos, now)),
+            0..=4 => {
+                let chance = chaos.clone();
+                self.desk.edit(move |state| people::edit(state, &chance, now));
+            }
+            5 => self.disturb_disk(),
             6 | 7 => self.world.meddle(|engine| people::meddle(engine, &chaos)),
             8 if self.life.is_some() => self.crash(),
             _ if self.life.is_none() => self.boot(),
@@ -230,9 +243,38 @@ impl Sim {
         }
     }
 
+    /// Something happens to the folder: a step fails, everything ends at a step, or somebody writes into it.
+    fn disturb_disk(&mut self) {
+        let step = self.desk.disk.steps() + self.chaos.below(12);
+        let fault = match self.chaos.below(4) {
+            0 => Fault::Fail(std::io::ErrorKind::StorageFull),
+            1 => Fault::FailAfter(std::io::ErrorKind::Other),
+            2 => Fault::Crash,
+            _ => {
+                let content = self.desk.disk.content("state.json").unwrap_or_default();
+                let scribbled = people::scribble(&content, &self.chaos);
+                trace(&self.clock, || {
+                    format!(
+                        "state.json is edited: {:?}",
+                        scribbled.as_ref().map(|text| String::from_utf8_lossy(text).into_owned())
+                    )
+                });
+                self.desk.touch(scribbled.as_deref());
+                self.desk.poll();
+                return;
+            }
+        };
+        trace(&self.clock, || format!("the disk at step {step}: {fault:?}"));
+        self.desk.disk.fault_at(step, fault);
+    }
+
     /// Faults have stopped: L1, then L2.
     fn end(&mut self) {
         self.chaos.calm();
+        self.desk.disk.clear_faults();
+        if self.desk.disk.is_crashed() {
+            self.crash();
+        }
         if self.life.is_none() {
             self.boot();
         }
