@@ -105,17 +105,6 @@ impl OsDisk {
     pub fn path(&self, name: &str) -> PathBuf {
         self.folder.join(name)
     }
-
-    /// The name still leads to the file that was locked: somebody may have removed or replaced it meanwhile, and a lock
-    /// on a dead inode excludes nobody.
-    fn leads_to(&self, name: &str, file: &File) -> io::Result<bool> {
-        let held = file.metadata()?;
-        match fs::metadata(self.path(name)) {
-            Ok(named) => Ok((named.dev(), named.ino()) == (held.dev(), held.ino())),
-            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
-            Err(error) => Err(error),
-        }
-    }
 }
 
 struct OsLock {
@@ -191,13 +180,8 @@ impl Disk for OsDisk {
     fn lock(&self, name: &str) -> io::Result<Box<dyn DiskLock>> {
         let (mut waited, mut pause) = (Duration::ZERO, Duration::from_micros(200));
         while waited < LOCK_PATIENCE {
-            let path = self.path(name);
-            let file = OpenOptions::new().write(true).create(true).truncate(false).mode(0o600).open(path)?;
-            match fs4::FileExt::try_lock(&file) {
-                Ok(()) if self.leads_to(name, &file)? => return Ok(Box::new(OsLock { _file: file })),
-                Ok(()) => continue,
-                Err(fs4::TryLockError::WouldBlock) => {}
-                Err(fs4::TryLockError::Error(error)) => return Err(error),
+            if let Some(file) = try_lock(&self.path(name))? {
+                return Ok(Box::new(OsLock { _file: file }));
             }
             // Tried again and again rather than waited for in the kernel, which knows no deadline: a stopped holder must
             // not hang the store.
@@ -209,6 +193,34 @@ impl Disk for OsDisk {
     }
 }
 
+/// Opens a file, made where there is none, and locks it; `None` where somebody else holds it. Closing it unlocks.
+///
+/// # Errors
+/// It can be neither opened nor made, or the file system knows no locks.
+pub(super) fn try_lock(path: &Path) -> io::Result<Option<File>> {
+    loop {
+        let file = OpenOptions::new().read(true).write(true).create(true).truncate(false).mode(0o600).open(path)?;
+        match fs4::FileExt::try_lock(&file) {
+            Ok(()) if leads_to(path, &file)? => return Ok(Some(file)),
+            // The name leads to another file by now, which is the one to lock.
+            Ok(()) => {}
+            Err(fs4::TryLockError::WouldBlock) => return Ok(None),
+            Err(fs4::TryLockError::Error(error)) => return Err(error),
+        }
+    }
+}
+
+/// Whether the name still leads to the file that was locked: somebody may have removed or replaced it meanwhile, and a
+/// lock on a dead inode excludes nobody.
+fn leads_to(path: &Path, file: &File) -> io::Result<bool> {
+    let held = file.metadata()?;
+    match fs::metadata(path) {
+        Ok(named) => Ok((named.dev(), named.ino()) == (held.dev(), held.ino())),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
+        Err(error) => Err(error),
+    }
+}
+
 /// Reads a small file, or writes `content` to it where there is none; says which it was. Of several that try at once
 /// all get the same.
 ///
@@ -217,7 +229,11 @@ impl Disk for OsDisk {
 pub fn read_or_create(disk: &dyn Disk, name: &str, limit: u64, content: &str) -> Result<(String, bool), StoreError> {
     let _lock = disk.lock(files::STATE_LOCK).map_err(StoreError::locking)?;
     match disk.read(name, limit) {
-        Ok(data) => return Ok((String::from_utf8_lossy(&data).into_owned(), false)),
+        Ok(data) => {
+            // Its writer may have died before its own sync, and what is built on the content must not outlast it.
+            disk.sync_dir().map_err(|error| StoreError::writing(name, error))?;
+            return Ok((String::from_utf8_lossy(&data).into_owned(), false));
+        }
         Err(error) if error.kind() == io::ErrorKind::NotFound => {}
         Err(error) => return Err(StoreError::reading(name, error)),
     }

@@ -134,6 +134,23 @@ pub enum CommitError {
     Failed(#[from] StoreError),
 }
 
+/// Why [`Store::edit`](super::Store::edit) changed nothing.
+#[derive(Debug, Clone, thiserror::Error)]
+pub enum EditError<E> {
+    /// The edit itself said no.
+    #[error("{0}")]
+    Rejected(E),
+    /// The edit would have broken what every document must keep.
+    #[error("{0}")]
+    Invalid(Issues),
+    /// The edit panicked: a fault in Perry.
+    #[error("the edit panicked")]
+    Panicked,
+    /// The disk did not take it, or the store was closed.
+    #[error(transparent)]
+    Failed(#[from] StoreError),
+}
+
 /// Something about the agent's files that a person should know.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Warning {

@@ -1,5 +1,5 @@
 //! What the tests of the store share.
-#![allow(dead_code)]
+#![allow(dead_code, unreachable_pub)]
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
