@@ -108,7 +108,8 @@ async fn the_worker_of_a_remote_engine_is_reached_through_the_engine() {
     let world = DockerWorld::with(perry()).await;
     let subject = Subject::new(&world, "demo");
     let remote = world.another(Some(forwarded().await), perry());
-    let apply = async |action: Action| remote.apply(&action, &|_| ()).await.unwrap_or_else(|error| panic!("{action}: {error}"));
+    let apply =
+        async |action: Action| remote.apply(&action, &|_| ()).await.unwrap_or_else(|error| panic!("{action}: {error}"));
     apply(subject.create_network()).await;
     apply(subject.create_volume(0)).await;
     apply(subject.create_volume(1)).await;
