@@ -137,7 +137,7 @@ impl Logs {
     pub(super) fn open(pipes: &Path, files: &Path, fresh: bool) -> Result<Self, WorkerError> {
         fs::create_dir_all(pipes).map_err(WorkerError::file("make", pipes))?;
         let open = |unit: Unit| {
-            let pipe = pipes.join(format!("{}.log", unit.name()));
+            let pipe = pipes.join(unit.name());
             let reader = open_pipe(&pipe, fresh).map_err(WorkerError::file("make", &pipe))?;
             let file = RotatingFile::new(files.join(format!("{}.log", unit.name())), FILE);
             Ok(Stream { unit, pipe, reader, sink: Mutex::new((file, Tail::default())) })
@@ -257,6 +257,24 @@ mod tests {
             assert_eq!(logs.last_words(Unit::Sshd), format!("round {round}"));
         }
         assert_eq!(logs.last_words(Unit::Dockerd), "");
+    }
+
+    #[test]
+    fn a_program_may_write_while_nobody_reads_and_the_next_reader_finds_it() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let pipe = folder.path().join("sshd");
+        let stream = |fresh| Stream {
+            unit: Unit::Sshd,
+            pipe: pipe.clone(),
+            reader: open_pipe(&pipe, fresh).expect("opened"),
+            sink: Mutex::new((RotatingFile::new(folder.path().join("sshd.log"), FILE), Tail::default())),
+        };
+        let before = Logs { streams: Arc::new([stream(true)]) };
+        let mut writer = before.writer(Unit::Sshd).expect("a writer");
+        drop(before);
+        writeln!(writer, "in between").expect("written");
+        let after = Logs { streams: Arc::new([stream(false)]) };
+        assert_eq!(after.last_words(Unit::Sshd), "in between");
     }
 
     #[test]

@@ -30,8 +30,8 @@ const LOGS: &str = "/var/log/perry";
 /// What a reload hands over.
 #[derive(Debug, Default, Serialize, Deserialize)]
 struct Heritage {
-    /// The processes that go on: number, and whether it answered.
-    units: BTreeMap<Unit, (i32, bool)>,
+    /// The processes that go on, by their units' names: number, and whether it answered.
+    units: BTreeMap<String, (i32, bool)>,
 }
 
 /// PID 1.
@@ -59,7 +59,7 @@ impl Init {
         if fresh {
             dockerd::forget_last_boot();
         }
-        let logs = Logs::open(&Path::new(FOLDER).join("logs"), Path::new(LOGS), fresh)?;
+        let logs = Logs::open(&Path::new(FOLDER).join("pipes"), Path::new(LOGS), fresh)?;
         // Wrong keys must not keep the workspace from running; the agent checks them before.
         if let Err(error) = keys::write(Path::new(AUTHORIZED_KEYS), &bootstrap.plan.authorized_keys) {
             say(&error.chain());
@@ -79,12 +79,18 @@ impl Init {
         };
         say(&format!("version {}{}", env!("CARGO_PKG_VERSION"), if fresh { "" } else { ", reloaded" }));
         init.follow_plan();
-        for (unit, (pid, answers)) in heritage.unwrap_or_default().units {
-            let now = init.clock.monotonic();
-            init.supervisor.adopt(unit, pid, answers, now);
-            init.ask(unit, pid);
-        }
+        init.inherit(&heritage.unwrap_or_default());
         Ok(init)
+    }
+
+    fn inherit(&mut self, heritage: &Heritage) {
+        let now = self.clock.monotonic();
+        for unit in Unit::ALL {
+            if let Some((pid, answers)) = heritage.units.get(unit.name()) {
+                self.supervisor.adopt(unit, *pid, *answers, now);
+                self.ask(unit, *pid);
+            }
+        }
     }
 
     pub(super) fn clock(&self) -> &dyn Clock {
@@ -302,8 +308,8 @@ impl Init {
         let words = self.logs.last_words(unit);
         let colon = if words.is_empty() { "" } else { ": " };
         let message = format!("{}{colon}{words}", end.describe());
-        say(&format!("{} {message}", unit.name()));
-        self.supervisor.exited(unit, message, self.clock.monotonic());
+        self.supervisor.exited(unit, message.clone(), self.clock.monotonic());
+        self.say_failure(unit, &message);
     }
 
     fn start_with_new_key(&mut self) {
@@ -316,15 +322,24 @@ impl Init {
     }
 
     fn failed(&mut self, unit: Unit, message: String, now: Duration) {
-        say(&format!("{}: {message}", unit.name()));
-        self.supervisor.failed(unit, message, now);
+        self.supervisor.failed(unit, message.clone(), now);
+        self.say_failure(unit, &message);
+    }
+
+    /// The container's log is the engine's and may have no bound: what fails for days is told ever more rarely.
+    fn say_failure(&self, unit: Unit, message: &str) {
+        let failures = self.supervisor.failures(unit);
+        if failures == 0 || failures.is_power_of_two() {
+            say(&format!("{} {message}", unit.name()));
+        }
     }
 
     /// Becomes the executable that is now in this one's place. Returns only where that fails: then nothing has changed.
     fn become_new(&mut self, events: &Receiver<Event>) {
         self.reload = false;
         let heirs = Unit::ALL.into_iter().filter(|unit| *unit != Unit::Serve);
-        let state = |unit| Some((unit, (self.supervisor.pid(unit)?, self.supervisor.answers(unit))));
+        let state =
+            |unit: Unit| Some((unit.name().to_owned(), (self.supervisor.pid(unit)?, self.supervisor.answers(unit))));
         let heritage = Heritage { units: heirs.filter_map(state).collect() };
         let Ok(heritage) = serde_json::to_string(&heritage) else { return };
         if let Err(error) = hold_signals(true) {

@@ -5,8 +5,6 @@
 
 use std::time::Duration;
 
-use serde::{Deserialize, Serialize};
-
 use crate::model::observed::Service;
 
 /// The first pause after a failure.
@@ -21,8 +19,7 @@ const GRACE: Duration = Duration::from_secs(10);
 const GIVE_UP: u32 = 3;
 
 /// A supervised program.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(super) enum Unit {
     /// `perry worker serve`.
     Serve,
@@ -157,12 +154,12 @@ impl Supervisor {
     }
 
     fn step(&mut self, unit: Unit, now: Duration) -> Option<Step> {
-        let may_start = unit != Unit::Dockerd || !self.has_containerd() || self.answers(Unit::Containerd);
+        let may_start = self.may_start(unit);
         let slot = self.slot_mut(unit);
         let run = slot.wanted && slot.installed;
         match slot.phase {
-            Phase::Down if run && may_start => Some(Step::Start(unit)),
-            Phase::Pausing(until) if run && may_start && until <= now => {
+            Phase::Down if may_start => Some(Step::Start(unit)),
+            Phase::Pausing(until) if may_start && until <= now => {
                 slot.phase = Phase::Down;
                 Some(Step::Start(unit))
             }
@@ -176,6 +173,13 @@ impl Supervisor {
             }
             _ => None,
         }
+    }
+
+    /// Whether only time can keep it from starting.
+    fn may_start(&self, unit: Unit) -> bool {
+        let slot = self.slot(unit);
+        let ready = unit != Unit::Dockerd || !self.has_containerd() || self.answers(Unit::Containerd);
+        slot.wanted && slot.installed && ready
     }
 
     /// It was started.
@@ -193,6 +197,11 @@ impl Supervisor {
         if hopeless {
             slot.installed = false;
         }
+    }
+
+    /// How often it failed in a row.
+    pub(super) fn failures(&self, unit: Unit) -> u32 {
+        self.slot(unit).failures
     }
 
     /// Which program that process is.
@@ -241,14 +250,15 @@ impl Supervisor {
         matches!(self.slot(unit).phase, Phase::Up { answers: true, .. })
     }
 
-    /// When [`Supervisor::next`] has something to do next, if nothing happens before.
+    /// When [`Supervisor::next`] has something to do next, if nothing happens before. Once `next` said that there is
+    /// nothing, this is later than the time it was asked for: waiting for it is never a busy loop.
     pub(super) fn deadline(&self) -> Option<Duration> {
-        let at = |slot: &Slot| match slot.phase {
-            Phase::Pausing(until) if slot.wanted => Some(until),
+        let at = |unit: Unit| match self.slot(unit).phase {
+            Phase::Pausing(until) if self.may_start(unit) => Some(until),
             Phase::Ending { kill_at, .. } => kill_at,
             _ => None,
         };
-        self.slots.iter().filter_map(at).min()
+        Unit::ALL.into_iter().filter_map(at).min()
     }
 
     /// What the agent is told of it.

@@ -1,3 +1,5 @@
+use proptest::prelude::*;
+
 use super::*;
 
 const SECOND: Duration = Duration::from_secs(1);
@@ -211,4 +213,85 @@ fn adopted_processes_are_not_started_again_and_keep_their_state() {
     assert_eq!(settle(&mut supervisor, ZERO), [Step::Start(Unit::Serve)]);
     assert_eq!((supervisor.service(Unit::Sshd), supervisor.docker()), (Service::Running, Service::Starting));
     assert_eq!((supervisor.unit_of(8), supervisor.unit_of(1)), (Some(Unit::Containerd), None));
+}
+
+/// Anything that may happen to the supervised programs.
+#[derive(Debug, Clone)]
+enum Happening {
+    Want(Unit, bool),
+    Exit(Unit),
+    Probe(Unit, bool),
+    Wait(u64),
+}
+
+fn happening() -> impl Strategy<Value = Happening> {
+    let unit = prop::sample::select(Unit::ALL.to_vec());
+    let other = prop::sample::select(vec![Unit::Serve, Unit::Sshd, Unit::Dockerd]);
+    prop_oneof![
+        (other, any::<bool>()).prop_map(|(unit, wanted)| Happening::Want(unit, wanted)),
+        unit.clone().prop_map(Happening::Exit),
+        (unit, any::<bool>()).prop_map(|(unit, answers)| Happening::Probe(unit, answers)),
+        (0..40_000u64).prop_map(Happening::Wait),
+    ]
+}
+
+proptest! {
+    #[test]
+    fn whatever_happens_no_program_runs_twice_nor_is_time_burnt_and_all_run_in_the_end(
+        happenings in prop::collection::vec(happening(), 0..60),
+        refuse in prop::collection::vec(any::<bool>(), 1..8),
+    ) {
+        let mut supervisor = with_all();
+        let mut now = ZERO;
+        let mut pid = 100;
+        let mut refusals = refuse.into_iter().chain(std::iter::repeat(false));
+        // Does what is to be done; some starts fail.
+        let mut act = |supervisor: &mut Supervisor, now: Duration| -> Result<(), TestCaseError> {
+            for round in 0.. {
+                prop_assert!(round < 40, "steps without end");
+                match supervisor.next(now) {
+                    None => break,
+                    Some(Step::Start(unit)) => {
+                        prop_assert_eq!(supervisor.pid(unit), None, "{:?} runs already", unit);
+                        let early = unit == Unit::Dockerd && supervisor.has_containerd() && !supervisor.answers(Unit::Containerd);
+                        prop_assert!(!early, "dockerd without containerd");
+                        pid += 1;
+                        if refusals.next() == Some(true) { supervisor.failed(unit, "no".into(), now) } else { supervisor.started(unit, pid, now) }
+                    }
+                    Some(Step::Terminate(unit, target) | Step::Kill(unit, target)) => {
+                        prop_assert_eq!(supervisor.pid(unit), Some(target), "a stranger is signalled");
+                    }
+                }
+            }
+            prop_assert!(supervisor.deadline().is_none_or(|at| at > now), "a busy loop");
+            Ok(())
+        };
+        act(&mut supervisor, now)?;
+        for happening in happenings {
+            match happening {
+                Happening::Want(unit, wanted) => supervisor.want(unit, wanted),
+                Happening::Exit(unit) if supervisor.pid(unit).is_some() => supervisor.exited(unit, "gone".into(), now),
+                Happening::Probe(unit, answers) => if let Some(pid) = supervisor.pid(unit) { supervisor.probed(unit, pid, answers) },
+                Happening::Wait(millis) => now += ms(millis),
+                Happening::Exit(_) => {}
+            }
+            act(&mut supervisor, now)?;
+        }
+        // Then everything is wanted, what should end ends, and what runs answers.
+        for unit in [Unit::Serve, Unit::Sshd, Unit::Dockerd] {
+            supervisor.want(unit, true);
+        }
+        for _ in 0..20 {
+            act(&mut supervisor, now)?;
+            for unit in Unit::ALL {
+                let Some(pid) = supervisor.pid(unit) else { continue };
+                supervisor.probed(unit, pid, true);
+                if !supervisor.answers(unit) { supervisor.exited(unit, "asked to".into(), now) }
+            }
+            now = supervisor.deadline().unwrap_or(now).max(now);
+        }
+        prop_assert_eq!(supervisor.service(Unit::Sshd), Service::Running);
+        prop_assert_eq!(supervisor.service(Unit::Serve), Service::Running);
+        prop_assert_eq!(supervisor.docker(), Service::Running);
+    }
 }

@@ -30,6 +30,8 @@ use crate::worker::{WorkerError, bootstrap, fail};
 
 /// Connections at a time; an agent needs one.
 const CONNECTIONS: usize = 64;
+/// Requests at a time on a connection: all that may run and watch, and some more.
+const STREAMS: u32 = 256;
 /// How long answers on their way may take once the end has come.
 const FAREWELL: Duration = Duration::from_millis(200);
 /// A peer that is gone behind an `exec` bridge is noticed by pings.
@@ -193,7 +195,7 @@ async fn converse(stream: UnixStream, router: Router, mut closing: watch::Receiv
         .timer(TokioTimer::new())
         .keep_alive_interval(PING)
         .keep_alive_timeout(PING)
-        .max_concurrent_streams(128)
+        .max_concurrent_streams(STREAMS)
         .max_header_list_size(16 << 10);
     let connection = builder.serve_connection(TokioIo::new(stream), TowerToHyperService::new(router));
     let mut connection = std::pin::pin!(connection);

@@ -161,6 +161,7 @@ async fn reload(State(shared): State<Arc<Shared>>) -> Result<StatusCode, Refusal
     }
 }
 
+/// Whether an executable runs and understands its bootstrap.
 async fn fit(executable: &Path) -> Result<(), String> {
     let mut command = tokio::process::Command::new(executable);
     command.args(["worker", "check"]).stdin(Stdio::null()).kill_on_drop(true);
@@ -175,4 +176,63 @@ async fn fit(executable: &Path) -> Result<(), String> {
     }
     let said: String = String::from_utf8_lossy(&output.stderr).trim().chars().take(1024).collect();
     Err(format!("the new {name} is not fit ({}): {said}", output.status))
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::sync::{Mutex, Semaphore, mpsc};
+
+    use super::*;
+    use crate::contract::worker::Bootstrap;
+    use crate::model::observed::Service;
+    use crate::worker::serve::{Execs, Places};
+
+    fn status() -> Status {
+        Status { executable: "e".into(), config: "h1".into(), ssh: Service::Off, docker: Service::Off }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_watcher_hears_an_empty_line_every_15_s_when_nothing_changes_and_the_end() {
+        let (told, status) = watch::channel(status());
+        let permit = Arc::new(Semaphore::new(1)).try_acquire_owned().expect("a permit");
+        let mut watcher = Watcher { status, first: true, _permit: permit };
+        assert!(watcher.next_line().await.expect("a state").starts_with(b"{"));
+        for _ in 0..3 {
+            let began = tokio::time::Instant::now();
+            assert_eq!(watcher.next_line().await.expect("a line"), "\n");
+            assert_eq!(began.elapsed().as_secs(), 15);
+        }
+        drop(told);
+        assert_eq!(watcher.next_line().await, None);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_plan_that_pid_one_does_not_follow_is_an_error_and_not_a_wait_for_ever() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let places = Places {
+            bootstrap: folder.path().join("bootstrap.json"),
+            authorized_keys: folder.path().join("authorized_keys"),
+            ..Places::default()
+        };
+        let plan = WorkerPlan { authorized_keys: Vec::new(), docker: true, hash: "h2".into() };
+        let content = Bootstrap {
+            uid: "u".into(),
+            name: "n".into(),
+            secret: "s".into(),
+            executable: "e".into(),
+            plan: plan.clone(),
+        };
+        bootstrap::write(&places.bootstrap, &content).expect("written");
+        let (requests, mut heard) = mpsc::channel(8);
+        let (_told, status) = watch::channel(status());
+        let execs = Execs::new(places.own.clone());
+        let watchers = Arc::new(Semaphore::new(1));
+        let secret = "s".to_owned();
+        let configuring = Mutex::new(());
+        let shared = Arc::new(Shared { places, secret, status, requests, execs, watchers, configuring });
+        let body = Bytes::from(serde_json::to_vec(&plan).expect("JSON"));
+        let (code, text) = config(State(shared), body).await.expect_err("not followed");
+        assert_eq!((code, heard.recv().await), (StatusCode::INTERNAL_SERVER_ERROR, Some(ToInit::Configure)));
+        assert!(text.contains("did not follow within 5 s"), "{text}");
+    }
 }
