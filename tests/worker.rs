@@ -55,6 +55,8 @@ async fn play_pid_one(
                 let Some(request) = line.ok().flatten().and_then(|line| Request::parse(&line)) else { return };
                 let _ = requests.send(request);
                 if request != Request::Configure { continue }
+                // Long enough for an answer that does not wait for this to be caught.
+                tokio::time::sleep(Duration::from_millis(100)).await;
                 status(&bootstrap::read(&bootstrap).unwrap().plan.hash, Service::Off)
             }
         };

@@ -3,6 +3,8 @@
 
 mod bodies;
 mod docker;
+mod engine;
+
 mod worker;
 mod world;
 

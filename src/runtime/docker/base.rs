@@ -121,9 +121,12 @@ impl Build {
             .spawn()?;
         let lines = child.stderr.take().map(BufReader::new);
         let ((end, ended), (wanted, unwanted)) = (oneshot::channel(), oneshot::channel());
+        let left = folder.clone();
         tokio::spawn(async move {
-            // The receiver may be gone, which is what the other channel is for.
-            let _ = end.send(supervise(child, unwanted).await);
+            if end.send(supervise(child, unwanted).await).is_err() {
+                // Nobody waits any more, so nobody reads the log. What stays is removed before the next try.
+                let _ = remove_left_overs(&left);
+            }
         });
         Ok(Self { folder, lines, ended, _wanted: wanted })
     }

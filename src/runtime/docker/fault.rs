@@ -93,13 +93,36 @@ impl From<Fault> for RuntimeError {
     }
 }
 
-/// The first line of a message, of bounded length.
+/// The first line of a message, of bounded length and without colours.
 pub(super) fn bounded(message: &str) -> String {
+    let message = plain(message);
     let line = message.lines().map(str::trim).find(|line| !line.is_empty()).unwrap_or("no reason was given");
     match line.char_indices().map(|(at, _)| at).take_while(|at| *at <= MESSAGE_MAX).last() {
         Some(end) if end >= MESSAGE_MAX - 3 && line.len() > MESSAGE_MAX => format!("{}…", &line[..end]),
         _ => line.to_owned(),
     }
+}
+
+/// A text without escape sequences and control characters: what an engine passes on comes from anywhere and goes to a
+/// terminal.
+pub(super) fn plain(text: &str) -> String {
+    let mut plain = String::with_capacity(text.len());
+    let mut rest = text.chars();
+    while let Some(character) = rest.next() {
+        match character {
+            '\u{1b}' => {
+                // `ESC [ … letter`, or `ESC character`.
+                if rest.next() == Some('[') {
+                    rest.by_ref().find(|character| matches!(character, '@'..='~'));
+                }
+            }
+            '\n' | '\t' => plain.push(character),
+            '\r' => plain.push('\n'),
+            control if control.is_control() => {}
+            character => plain.push(character),
+        }
+    }
+    plain
 }
 
 /// The kind of the I/O error at the root, where there is one.
@@ -147,6 +170,13 @@ mod tests {
         let fault = Fault::new(Error::SocketNotFoundError("x".to_owned()), &Host::Unix("/no/socket".into()));
         let text = RuntimeError::from(fault).to_string();
         assert!(text.contains("unix:///no/socket") && text.contains("DOCKER_HOST"), "{text}");
+    }
+
+    #[test]
+    fn colours_and_control_characters_are_dropped() {
+        assert_eq!(plain("\u{1b}[0mok\u{1b}[31;1m!\u{7}\u{1b}]x"), "ok!x");
+        assert_eq!(plain("10 %\r20 %"), "10 %\n20 %");
+        assert_eq!(plain("\u{1b}[31"), "");
     }
 
     #[test]

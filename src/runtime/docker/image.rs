@@ -9,7 +9,7 @@ use bollard::query_parameters::{BuildImageOptionsBuilder, CreateImageOptionsBuil
 use futures::{StreamExt as _, TryStreamExt as _};
 use tokio::sync::{Mutex as AsyncMutex, Semaphore};
 
-use super::fault::Fault;
+use super::fault::{Fault, plain};
 use super::progress::{Patience, relay};
 use super::reference::Reference;
 use super::{Docker, base, observe};
@@ -136,8 +136,7 @@ async fn make(docker: &Docker, name: Reference<'_>, progress: Progress<'_>) -> R
 
 fn build_line(info: BuildInfo) -> Option<String> {
     // Several lines may come at once; the last is the latest.
-    let text = info.stream.or(info.status)?;
-    text.lines().map(str::trim).rfind(|line| !line.is_empty()).map(str::to_owned)
+    plain(&info.stream.or(info.status)?).lines().map(str::trim).rfind(|line| !line.is_empty()).map(str::to_owned)
 }
 
 #[cfg(test)]

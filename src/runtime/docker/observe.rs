@@ -13,6 +13,7 @@ use futures::join;
 use super::engine::{LOOK_LIMIT, SYSBOX, Session};
 use super::fault::{Fault, bounded};
 use super::reference::Reference;
+use super::watched::is_id;
 use super::{Docker, labels, network, ports};
 use crate::model::desired::{Goal, Owner};
 use crate::model::observed::{ContainerSeen, ContainerState, Isolation, Prepared, Seen, VolumeSeen};
@@ -149,6 +150,10 @@ async fn containers(docker: &Docker, desired: &Desired) -> Result<Vec<ContainerI
         },
     );
     let (ids, occupant, adopted) = (by_uid?.into_iter().chain(by_name?), occupant?, adopted?);
+    // The engine takes the beginning of any id for a name, too.
+    let occupant = occupant.filter(|one| name_of(one) == desired.container.name);
+    let recorded = desired.adopted.as_ref().map(|adopted| adopted.id.as_str()).unwrap_or_default();
+    let adopted = adopted.filter(|one| one.id.as_deref().is_some_and(|id| is_id(id, recorded)));
     let mut found: BTreeMap<String, ContainerInspectResponse> =
         occupant.into_iter().chain(adopted).filter_map(|one| Some((one.id.clone()?, one))).collect();
     let missing: BTreeSet<String> = ids.filter(|id| !found.contains_key(id)).collect();
@@ -215,7 +220,7 @@ fn container(
     let state = found.state.clone().unwrap_or_default();
     let record = docker.folder(&desired.owner.uid).ok().and_then(|folder| folder.record(&id));
     Some(ContainerSeen {
-        name: found.name.as_deref().unwrap_or_default().trim_start_matches('/').to_owned(),
+        name: name_of(found).to_owned(),
         owner: labels::owner(&labels),
         fingerprint: labels.get(labels::FINGERPRINT).cloned(),
         started_at: state.started_at.as_deref().filter(|at| *at != NEVER).and_then(|at| at.parse().ok()),
@@ -255,6 +260,10 @@ fn isolation(host: Option<&HostConfig>) -> Isolation {
         Some(host) if host.runtime.as_deref() == Some(SYSBOX) => Isolation::Sysbox,
         _ => Isolation::Unprivileged,
     }
+}
+
+fn name_of(found: &ContainerInspectResponse) -> &str {
+    found.name.as_deref().unwrap_or_default().trim_start_matches('/')
 }
 
 /// The labels of a container.

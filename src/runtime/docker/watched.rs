@@ -18,6 +18,17 @@ struct Entry {
     adopted: Option<String>,
 }
 
+impl Entry {
+    fn has_adopted(&self, id: &str) -> bool {
+        self.adopted.as_deref().is_some_and(|adopted| is_id(id, adopted))
+    }
+}
+
+/// Whether a container's id is this one, which older records may have shortened to its first twelve digits.
+pub(super) fn is_id(id: &str, recorded: &str) -> bool {
+    recorded.len() >= 12 && id.starts_with(recorded)
+}
+
 impl Watched {
     /// Remembers what a workspace owns.
     pub(super) fn remember(&self, desired: &Desired) {
@@ -37,12 +48,12 @@ impl Watched {
 
     /// Whether a workspace adopted this container.
     pub(super) fn adopted(&self, id: &str) -> bool {
-        self.entries().values().any(|entry| entry.adopted.as_deref() == Some(id))
+        self.entries().values().any(|entry| entry.has_adopted(id))
     }
 
     /// The workspaces with this adopted container.
     pub(super) fn by_container(&self, id: &str) -> Vec<Name> {
-        self.names(|entry| entry.adopted.as_deref() == Some(id))
+        self.names(|entry| entry.has_adopted(id))
     }
 
     /// The workspaces with this volume.
@@ -61,5 +72,17 @@ impl Watched {
 
     fn entries(&self) -> MutexGuard<'_, BTreeMap<Uid, Entry>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_shortened_id_is_known_and_a_mere_beginning_is_not() {
+        let id = "0123456789abcdef";
+        assert!(is_id(id, id) && is_id(id, "0123456789ab"));
+        assert!(!is_id(id, "0123456789a") && !is_id(id, "") && !is_id(id, "1123456789ab"));
     }
 }

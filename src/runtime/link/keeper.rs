@@ -20,7 +20,7 @@ const BRIDGE: (Duration, Duration) = (Duration::from_millis(100), Duration::from
 /// From this try on, about ten seconds after the start, every so many tries take the bridge although engine and agent
 /// share a machine: between the two there may be a wall that only the engine passes.
 const BRIDGE_AFTER: u32 = 390;
-const BRIDGE_EVERY: u32 = 30;
+const BRIDGE_EVERY: u32 = 300;
 
 /// What a link knows.
 #[derive(Debug, Clone, Default)]

@@ -260,6 +260,24 @@ mod tests {
     }
 
     #[test]
+    fn a_program_may_write_while_nobody_reads_and_the_next_reader_finds_it() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let pipe = folder.path().join("sshd");
+        let stream = |fresh| Stream {
+            unit: Unit::Sshd,
+            pipe: pipe.clone(),
+            reader: open_pipe(&pipe, fresh).expect("opened"),
+            sink: Mutex::new((RotatingFile::new(folder.path().join("sshd.log"), FILE), Tail::default())),
+        };
+        let before = Logs { streams: Arc::new([stream(true)]) };
+        let mut writer = before.writer(Unit::Sshd).expect("a writer");
+        drop(before);
+        writeln!(writer, "in between").expect("written");
+        let after = Logs { streams: Arc::new([stream(false)]) };
+        assert_eq!(after.last_words(Unit::Sshd), "in between");
+    }
+
+    #[test]
     fn a_flood_ends_up_in_two_bounded_files_and_blocks_nobody() {
         let folder = tempfile::tempdir().expect("a folder");
         let logs = Logs::open(&folder.path().join("pipes"), folder.path(), true).expect("opened");
