@@ -61,6 +61,13 @@ pub struct AdoptedContainer {
     pub replace: bool,
 }
 
+impl AdoptedContainer {
+    /// Whether this is the container with the engine's id `id`. The original Perry noted the short form, 12 digits.
+    pub fn is(&self, id: &str) -> bool {
+        id == self.id || (self.id.len() >= 12 && id.starts_with(&self.id))
+    }
+}
+
 /// A volume that must exist.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]

@@ -1,9 +1,10 @@
 //! The container: at most one per workspace, made of what intent says, up or down.
 
+use crate::model::desired::AdoptedContainer;
 use crate::model::observed::{ContainerSeen, ContainerState};
 use crate::model::{Action, Desired, Observed, Reason, Seen, Verdict};
 
-use super::{Context, Decision, act, nothing, unknown, volumes, worker};
+use super::{Context, Decision, act, unknown, volumes, worker};
 
 /// The containers that concern a workspace, sorted out.
 pub(super) struct Containers<'a> {
@@ -23,12 +24,18 @@ impl<'a> Containers<'a> {
             Seen::Present(all) => all,
         };
         let (mut ours, others): (Vec<_>, Vec<_>) = all.iter().partition(|container| is_ours(desired, container));
-        // The running one first, then the one with the right name: what a person would miss most is kept.
+        // An adopted one as long as it is to be kept, then the running one, then the one with the right name: what a
+        // person would miss most is kept.
         ours.sort_by_key(|container| {
-            let running = matches!(container.state, ContainerState::Running | ContainerState::Paused);
-            (!running, container.name != desired.container.name, &container.id)
+            let adoption = match adopted(desired, container) {
+                Some(adopted) if !adopted.replace => 0,
+                None => 1,
+                Some(_) => 2,
+            };
+            (adoption, !is_up(container), container.name != desired.container.name, &container.id)
         });
-        let occupant = others.into_iter().find(|container| container.name == desired.container.name);
+        let named = others.into_iter().filter(|container| container.name == desired.container.name);
+        let occupant = named.min_by_key(|container| &container.id);
         let mut ours = ours.into_iter();
         Ok(Self { kept: ours.next(), surplus: ours.collect(), occupant })
     }
@@ -39,16 +46,20 @@ impl<'a> Containers<'a> {
 }
 
 fn is_ours(desired: &Desired, container: &ContainerSeen) -> bool {
-    container.owner.as_ref() == Some(&desired.owner)
-        || desired.adopted.as_ref().is_some_and(|adopted| adopted.id == container.id)
+    container.owner.as_ref() == Some(&desired.owner) || adopted(desired, container).is_some()
 }
 
-fn is_up(container: &ContainerSeen) -> bool {
+/// The adoption of a container, where intent adopted this one. One that bears labels is whose they say it is.
+pub(super) fn adopted<'a>(desired: &'a Desired, container: &ContainerSeen) -> Option<&'a AdoptedContainer> {
+    desired.adopted.as_ref().filter(|adopted| container.owner.is_none() && adopted.is(&container.id))
+}
+
+pub(super) fn is_up(container: &ContainerSeen) -> bool {
     matches!(container.state, ContainerState::Running | ContainerState::Paused)
 }
 
 /// What makes a paused container able to stop.
-pub(super) fn unpaused(container: &ContainerSeen) -> Option<Action> {
+fn unpaused(container: &ContainerSeen) -> Option<Action> {
     let id = || container.id.clone();
     (container.state == ContainerState::Paused).then(|| Action::UnpauseContainer { id: id() })
 }
@@ -58,28 +69,28 @@ fn stop(container: &ContainerSeen) -> Vec<Action> {
     unpaused(container).into_iter().chain(stop).collect()
 }
 
-fn remove(container: &ContainerSeen) -> Vec<Action> {
+/// What makes a container go, in any state.
+pub(super) fn remove(container: &ContainerSeen) -> Vec<Action> {
     let mut actions = stop(container);
     actions.push(Action::RemoveContainer { id: container.id.clone() });
     actions
 }
 
 fn needs_replacement(desired: &Desired, container: &ContainerSeen) -> bool {
-    match &desired.adopted {
-        Some(adopted) if adopted.id == container.id => adopted.replace,
-        _ => {
-            container.state == ContainerState::Removing
-                || container.fingerprint.as_deref() != Some(desired.container.fingerprint.as_str())
-        }
-    }
+    let differs = match adopted(desired, container) {
+        Some(adopted) => adopted.replace,
+        None => container.fingerprint.as_deref() != Some(desired.container.fingerprint.as_str()),
+    };
+    differs || container.state == ContainerState::Removing
 }
 
-/// Down, with everything kept.
+/// Down, with everything kept: also a container that the next start will replace, since until then that may fail or be
+/// wanted no more.
 pub(super) fn stopped(desired: &Desired, observed: &Observed) -> Decision {
     let containers = Containers::of(desired, observed)?;
     let mut actions: Vec<Action> = containers.surplus.iter().flat_map(|container| remove(container)).collect();
     if let Some(kept) = containers.kept {
-        actions.extend(if needs_replacement(desired, kept) { remove(kept) } else { stop(kept) });
+        actions.extend(if kept.state == ContainerState::Removing { remove(kept) } else { stop(kept) });
     }
     if actions.is_empty() { Err(Verdict::Converged) } else { act(actions) }
 }
@@ -87,31 +98,42 @@ pub(super) fn stopped(desired: &Desired, observed: &Observed) -> Decision {
 /// Up, and everything inside it answering.
 pub(super) fn running(desired: &Desired, observed: &Observed, context: &Context) -> Decision {
     let containers = Containers::of(desired, observed)?;
+    let mut actions: Vec<Action> = containers.surplus.iter().flat_map(|container| remove(container)).collect();
+    match containers.kept {
+        Some(kept) if !needs_replacement(desired, kept) => actions.extend(up(desired, observed, kept, context)?),
+        _ => actions.extend(create(desired, observed, &containers)?),
+    }
+    match containers.kept {
+        Some(kept) if actions.is_empty() => worker::plan(desired, observed, kept, context),
+        _ => act(actions),
+    }
+}
+
+/// What is left to do until a container that is kept is up, on its network.
+fn up(desired: &Desired, observed: &Observed, kept: &ContainerSeen, context: &Context) -> Result<Vec<Action>, Verdict> {
+    match kept.state {
+        ContainerState::Paused => Ok(unpaused(kept).into_iter().collect()),
+        ContainerState::Running if is_restart_due(desired, kept) => {
+            let start = start(desired, observed, kept, context)?;
+            Ok(stop(kept).into_iter().chain(start).collect())
+        }
+        ContainerState::Running => attach(desired, observed, kept),
+        ContainerState::Created | ContainerState::Exited { .. } | ContainerState::Removing => {
+            ports_free(desired, observed)?;
+            start(desired, observed, kept, context)
+        }
+    }
+}
+
+/// Everything that a container stands on, then the container. The one that it replaces goes in between, once nothing
+/// else can fail for want of knowledge.
+fn create(desired: &Desired, observed: &Observed, containers: &Containers<'_>) -> Result<Vec<Action>, Verdict> {
+    let plan = &desired.container;
     if let Some(occupant) = containers.occupant {
         return Err(name_taken(desired, occupant));
     }
-    let mut actions: Vec<Action> = containers.surplus.iter().flat_map(|container| remove(container)).collect();
-    match containers.kept {
-        None => actions.extend(create(desired, observed, Vec::new())?),
-        Some(kept) if needs_replacement(desired, kept) => actions.extend(create(desired, observed, remove(kept))?),
-        Some(kept) if kept.state == ContainerState::Paused => actions.extend(unpaused(kept)),
-        Some(kept) if kept.state == ContainerState::Running => actions.extend(restart(desired, kept)),
-        Some(kept) => actions.extend(start(desired, observed, kept, context)?),
-    }
-    if let Some(kept) = containers.kept.filter(|kept| actions.is_empty() && kept.state == ContainerState::Running) {
-        actions = attach(desired, observed, kept)?;
-        if actions.is_empty() {
-            return worker::plan(desired, observed, kept, context);
-        }
-    }
-    if actions.is_empty() { Ok(nothing(Verdict::Converged)) } else { act(actions) }
-}
-
-/// Everything that a container stands on, then the container; what is in its way goes in between, once nothing else can
-/// fail for want of knowledge.
-fn create(desired: &Desired, observed: &Observed, in_the_way: Vec<Action>) -> Result<Vec<Action>, Verdict> {
-    let plan = &desired.container;
-    if in_the_way.is_empty() {
+    // One that is up holds its ports itself.
+    if !containers.kept.is_some_and(is_up) {
         ports_free(desired, observed)?;
     }
     let mut actions = network(desired, observed)?;
@@ -123,7 +145,7 @@ fn create(desired: &Desired, observed: &Observed, in_the_way: Vec<Action>) -> Re
         }
         Seen::Present(_) => {}
     }
-    actions.extend(in_the_way);
+    actions.extend(containers.kept.into_iter().flat_map(remove));
     actions.push(Action::CreateContainer {
         container: Box::new(plan.clone()),
         volumes: desired.volumes.clone(),
@@ -144,9 +166,8 @@ fn network(desired: &Desired, observed: &Observed) -> Result<Vec<Action>, Verdic
 
 /// Makes the network again and attaches the container to it, where somebody removed it or took the container off it.
 fn attach(desired: &Desired, observed: &Observed, container: &ContainerSeen) -> Result<Vec<Action>, Verdict> {
-    let adopted = desired.adopted.as_ref().is_some_and(|adopted| adopted.id == container.id);
     let attached = container.network.is_some() && container.network.as_ref() == observed.network.present();
-    if adopted || attached {
+    if adopted(desired, container).is_some() || attached {
         return Ok(Vec::new());
     }
     let mut actions = network(desired, observed)?;
@@ -161,10 +182,9 @@ fn start(
     container: &ContainerSeen,
     context: &Context,
 ) -> Result<Vec<Action>, Verdict> {
-    ports_free(desired, observed)?;
     let mut actions = attach(desired, observed, container)?;
     let (id, owner) = (container.id.clone(), desired.owner.clone());
-    let adopted = desired.adopted.as_ref().is_some_and(|adopted| adopted.id == id);
+    let adopted = adopted(desired, container).is_some();
     let installed = container.prepared.as_ref().is_some_and(|prepared| prepared.worker == context.executable);
     if !installed && !adopted {
         actions.push(Action::InstallWorker { id: id.clone(), owner: owner.clone(), worker: desired.worker.clone() });
@@ -173,16 +193,11 @@ fn start(
     Ok(actions)
 }
 
-/// Stops a container that was started for an earlier restart than the one asked for. Where nobody knows what it was
+/// Whether a running container was started for an earlier restart than the one asked for. Where nobody knows what it was
 /// started for, the engine's word on when is taken; the start then records it, so that clocks apart cannot make a loop.
-fn restart(desired: &Desired, container: &ContainerSeen) -> Vec<Action> {
+fn is_restart_due(desired: &Desired, container: &ContainerSeen) -> bool {
     let answered = container.prepared.as_ref().map_or(container.started_at, |prepared| prepared.restarted_at);
-    if answered >= desired.restarted_at {
-        return Vec::new();
-    }
-    let (id, owner) = (container.id.clone(), desired.owner.clone());
-    let start = Action::StartContainer { id, owner, restarted_at: desired.restarted_at };
-    stop(container).into_iter().chain([start]).collect()
+    answered < desired.restarted_at
 }
 
 fn ports_free(desired: &Desired, observed: &Observed) -> Result<(), Verdict> {

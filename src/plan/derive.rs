@@ -8,6 +8,8 @@ use super::fingerprint;
 
 /// Where the home volume is mounted.
 const HOME: &str = "/home/workspace";
+/// Where ports are bound unless the spec says otherwise.
+pub(super) const LOOPBACK: &str = "127.0.0.1";
 /// Where the volume of the inner Docker is mounted.
 const DOCKER_DATA: &str = "/var/lib/docker";
 
@@ -97,7 +99,7 @@ fn ports(workspace: &Workspace, config: &Config) -> Vec<PortPlan> {
     let spec = &workspace.spec;
     let ssh_bind = spec.ssh.bind.as_ref().unwrap_or(&config.ssh.bind);
     let wanted = |name: &str| match spec.ports.iter().find(|port| port.name.as_str() == name) {
-        Some(port) => Some((port.port, port.bind.clone().unwrap_or_else(|| "127.0.0.1".to_owned()))),
+        Some(port) => Some((port.port, port.bind.clone().unwrap_or_else(|| LOOPBACK.to_owned()))),
         None => (name == SSH_PORT_NAME).then(|| (SSH_PORT, ssh_bind.clone())),
     };
     let plan = |(name, host_port): (&crate::model::Name, &u16)| {

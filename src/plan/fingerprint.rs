@@ -1,20 +1,23 @@
 //! The fingerprint: a hash of what needs a new container. It is made of intent alone, never of `config.json`, so that a
 //! changed setting replaces no running container; and of the image's name, so that building an image replaces none.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 
 use serde::Serialize;
 use sha2::{Digest, Sha256};
 
-use crate::model::workspace::{PortSpec, Resources, VolumeSpec};
+use crate::model::workspace::{Resources, SSH_PORT_NAME, VolumeSpec};
 use crate::model::{Name, Spec, Workspace};
+
+use super::derive::LOOPBACK;
 
 #[derive(Serialize)]
 struct Fingerprinted<'a> {
     image: &'a Option<String>,
     env: &'a BTreeMap<String, String>,
-    ports: BTreeMap<&'a Name, (&'a PortSpec, Option<&'a u16>)>,
+    /// Inside, on the host, and the host's address: what a port is called is nothing to a container.
+    ports: BTreeSet<(u16, Option<u16>, &'a str)>,
     ssh: (&'a Option<String>, Option<&'a u16>),
     volumes: BTreeMap<&'a Name, &'a VolumeSpec>,
     resources: &'a Resources,
@@ -24,11 +27,15 @@ struct Fingerprinted<'a> {
 /// The fingerprint of a workspace's container.
 pub(super) fn of(workspace: &Workspace) -> String {
     let Workspace { metadata, spec } = workspace;
+    let ports = spec.ports.iter().map(|port| {
+        let host_port = metadata.host_ports.get(&port.name).copied();
+        (port.port, host_port, port.bind.as_deref().unwrap_or(LOOPBACK))
+    });
     of_json(&Fingerprinted {
         image: &spec.image,
         env: &spec.env,
-        ports: spec.ports.iter().map(|port| (&port.name, (port, metadata.host_ports.get(&port.name)))).collect(),
-        ssh: (&spec.ssh.bind, metadata.host_ports.get(crate::model::workspace::SSH_PORT_NAME)),
+        ports: ports.collect(),
+        ssh: (&spec.ssh.bind, metadata.host_ports.get(SSH_PORT_NAME)),
         volumes: spec.volumes.iter().map(|volume| (&volume.name, volume)).collect(),
         resources: &spec.resources,
         docker: spec.docker,

@@ -8,7 +8,8 @@ use crate::model::observed::{ContainerState, Isolation, Service};
 use crate::model::view::{Startup, WorkerView};
 use crate::model::{Condition, Desired, Observed, Phase, Plan, Reason, Seen, Verdict, View, Workspace};
 
-use super::container::Containers;
+use super::container::{self, Containers};
+use super::volumes::is_ours;
 
 /// One look at the engine and what was concluded from it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -92,7 +93,7 @@ fn kept(look: &Look) -> Option<&crate::model::observed::ContainerSeen> {
 }
 
 fn is_up(look: &Look) -> bool {
-    kept(look).is_some_and(|kept| matches!(kept.state, ContainerState::Running | ContainerState::Paused))
+    Containers::of(&look.desired, &look.observed).is_ok_and(|containers| containers.ours().any(container::is_up))
 }
 
 /// The verdict of the latest look, if that look was for the present intent.
@@ -118,6 +119,7 @@ fn phase(picture: &Picture<'_>) -> Phase {
     match verdict(picture) {
         Some(Verdict::Converged) if stopped => Phase::Stopped,
         Some(Verdict::Converged) => Phase::Running,
+        Some(Verdict::Unknown(_)) => Phase::Unknown,
         _ if stopped && is_up(look) => Phase::Stopping,
         _ if stopped => Phase::Stopped,
         _ => Phase::Creating,
@@ -136,7 +138,7 @@ fn stalled<'a>(picture: &Picture<'a>) -> Option<&'a Reason> {
 fn conditions(picture: &Picture<'_>) -> Vec<Condition> {
     let mut said = vec![ready(picture), reconciling(picture), stalled_condition(picture)];
     if let Some(look) = picture.look.filter(|look| look.desired.goal != Goal::Gone) {
-        said.extend([image(look), volumes(look), container(look)]);
+        said.extend([image(look), volumes(look), container_running(look)]);
         said.extend(services(look));
         said.extend(isolated(look));
         said.extend(hooks(picture));
@@ -191,13 +193,13 @@ fn next_action(picture: &Picture<'_>) -> String {
 }
 
 fn reconciling(picture: &Picture<'_>) -> Said {
-    if let Some(failure) = picture.failure.filter(|failure| !failure.parked) {
+    if stalled(picture).is_some() {
+        return say(Type::Reconciling, Is::False, "Stalled", "");
+    }
+    if let Some(failure) = picture.failure {
         let next = failure.next_try.map(|at| format!("; next try at {at:.0}")).unwrap_or_default();
         let message = format!("try {} failed: {}{next}", failure.attempts, failure.reason.message);
         return say(Type::Reconciling, Is::True, "BackOff", message);
-    }
-    if stalled(picture).is_some() {
-        return say(Type::Reconciling, Is::False, "Stalled", "");
     }
     match verdict(picture) {
         None => say(Type::Reconciling, Is::True, "Pending", ""),
@@ -232,7 +234,7 @@ fn volumes(look: &Look) -> Said {
             None => return say(Type::VolumesBound, Is::Unknown, "NotObserved", ""),
             Some(Seen::Unknown(why)) => return say(Type::VolumesBound, Is::Unknown, "NotObserved", why.clone()),
             Some(Seen::Absent) => absent.push(volume.name.as_str()),
-            Some(Seen::Present(seen)) if volume.adopted || seen.owner.as_ref() == Some(&look.desired.owner) => {}
+            Some(Seen::Present(seen)) if is_ours(&look.desired, &volume.name, seen) => {}
             Some(Seen::Present(_)) => {
                 let message = format!("{} belongs to somebody else", volume.name);
                 return say(Type::VolumesBound, Is::False, "VolumeTaken", message);
@@ -245,7 +247,7 @@ fn volumes(look: &Look) -> Said {
     say(Type::VolumesBound, Is::False, "Absent", format!("not made yet: {}", absent.join(", ")))
 }
 
-fn container(look: &Look) -> Said {
+fn container_running(look: &Look) -> Said {
     let said = |status, reason, message: String| say(Type::ContainerRunning, status, reason, message);
     if let Seen::Unknown(why) = &look.observed.containers {
         return said(Is::Unknown, "NotObserved", why.clone());

@@ -1,22 +1,15 @@
 //! Teardown: stop, remove the container, remove the volumes, and only then forget. It acts on complete knowledge only.
 
-use crate::model::observed::ContainerState;
 use crate::model::{Action, Desired, Observed, Reason, Seen, Verdict};
 
-use super::container::{Containers, unpaused};
+use super::container::{Containers, remove};
+use super::volumes::is_ours;
 use super::{Context, Decision, act, unknown};
 
 /// What is left to remove.
 pub(super) fn plan(desired: &Desired, observed: &Observed, context: &Context) -> Decision {
     let containers = Containers::of(desired, observed)?;
-    let mut actions = Vec::new();
-    for container in containers.ours() {
-        if matches!(container.state, ContainerState::Running | ContainerState::Paused) {
-            actions.extend(unpaused(container));
-            actions.push(Action::StopContainer { id: container.id.clone() });
-        }
-        actions.push(Action::RemoveContainer { id: container.id.clone() });
-    }
+    let mut actions: Vec<Action> = containers.ours().flat_map(remove).collect();
     actions.extend(volumes(desired, observed)?);
     if !actions.is_empty() {
         return act(actions);
@@ -43,8 +36,7 @@ fn volumes(desired: &Desired, observed: &Observed) -> Result<Vec<Action>, Verdic
             Seen::Absent => continue,
             Seen::Present(volume) => volume,
         };
-        let adopted = desired.volumes.iter().any(|planned| planned.adopted && planned.name == *name);
-        if adopted || volume.owner.as_ref() == Some(&desired.owner) {
+        if is_ours(desired, name, volume) {
             let (name, created_at, owner) = (name.clone(), volume.created_at.clone(), volume.owner.clone());
             actions.push(Action::RemoveVolume { name, created_at, owner });
         }

@@ -16,21 +16,27 @@ pub(super) fn missing(desired: &Desired, observed: &Observed) -> Result<Vec<Acti
             Some(Seen::Absent) => {
                 actions.push(Action::CreateVolume { volume: volume.clone(), owner: desired.owner.clone() });
             }
-            Some(Seen::Present(seen)) => check_owner(desired, volume, seen)?,
+            Some(Seen::Present(seen)) if is_ours(desired, &volume.name, seen) => {}
+            Some(Seen::Present(seen)) => return Err(taken(desired, volume, seen)),
         }
     }
     Ok(actions)
 }
 
-fn check_owner(desired: &Desired, volume: &VolumePlan, seen: &VolumeSeen) -> Result<(), Verdict> {
-    if volume.adopted || seen.owner.as_ref() == Some(&desired.owner) {
-        return Ok(());
+/// Whether a volume bears this workspace's labels, or none where intent adopted it.
+pub(super) fn is_ours(desired: &Desired, name: &str, seen: &VolumeSeen) -> bool {
+    match &seen.owner {
+        Some(owner) => *owner == desired.owner,
+        None => desired.volumes.iter().any(|volume| volume.adopted && volume.name == name),
     }
+}
+
+fn taken(desired: &Desired, volume: &VolumePlan, seen: &VolumeSeen) -> Verdict {
     let whose = match &seen.owner {
         None => "bears no label of Perry's".to_owned(),
         Some(owner) if owner.agent != desired.owner.agent => format!("belongs to another agent ({})", owner.agent),
         Some(owner) => format!("belongs to an earlier workspace {} (uid {})", owner.name, owner.uid),
     };
     let hint = format!("if nothing in it is needed: docker volume rm {}; else delete this workspace", volume.name);
-    Err(Verdict::Blocked(Reason::new("VolumeTaken", format!("volume {} {whose}", volume.name)).hint(hint)))
+    Verdict::Blocked(Reason::new("VolumeTaken", format!("volume {} {whose}", volume.name)).hint(hint))
 }

@@ -3,15 +3,18 @@
 use crate::model::observed::{ContainerSeen, Service, WorkerSeen};
 use crate::model::{Action, Desired, Observed, Reason, Seen, Verdict};
 
+use super::container::adopted;
 use super::{Context, Decision, act};
 
 /// What is left to do once the container runs.
 pub(super) fn plan(desired: &Desired, observed: &Observed, container: &ContainerSeen, context: &Context) -> Decision {
+    // A container from before Perry has no worker and gets none until it is replaced.
+    if adopted(desired, container).is_some() {
+        return Err(Verdict::Converged);
+    }
     let (id, owner, worker) = (container.id.clone(), desired.owner.clone(), desired.worker.clone());
     match &observed.worker {
         Seen::Unknown(why) => Err(waiting("WorkerUnknown", format!("the worker could not be asked: {why}"))),
-        // A container from before Perry has no worker and gets none until it is replaced.
-        Seen::Absent if desired.adopted.as_ref().is_some_and(|adopted| adopted.id == id) => Err(Verdict::Converged),
         Seen::Absent => Err(waiting("WorkerStarting", "the worker does not answer yet")),
         Seen::Present(seen) if seen.executable != context.executable => {
             act(vec![Action::InstallWorker { id, owner, worker }])

@@ -69,7 +69,7 @@ fn concerns(desired: &Desired, container: &Container, blind: &Blind) -> bool {
     let by_label = container.owner.as_ref().is_some_and(|owner| {
         owner.agent == desired.owner.agent && (owner.uid == desired.owner.uid || owner.name == desired.owner.name)
     });
-    let adopted = desired.adopted.as_ref().is_some_and(|adopted| adopted.id == container.id);
+    let adopted = desired.adopted.as_ref().is_some_and(|adopted| adopted.is(&container.id));
     (by_label && !blind.lists) || adopted || container.name == desired.container.name
 }
 
