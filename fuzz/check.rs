@@ -15,7 +15,8 @@ pub(crate) fn manifest(bytes: &[u8]) {
     let documents: Vec<Document> = located.iter().map(|one| one.document.clone()).collect();
     let config = Config::default();
     let now = jiff::Timestamp::UNIX_EPOCH;
-    let settings = Settings { config: &config, now, uid: Uid(String::new()), if_generation: None, allow_replace: false };
+    let settings =
+        Settings { config: &config, now, uid: Uid(String::new()), if_generation: None, allow_replace: false };
     let printed = manifest::to_yaml(&documents);
     let read = manifest::parse("-", printed.as_bytes()).unwrap_or_else(|bad| panic!("{bad}\n{printed}"));
     assert!(read.iter().map(|one| &one.document).eq(&documents), "{printed}");
