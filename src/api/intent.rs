@@ -129,7 +129,7 @@ pub(super) fn rejected(document: Option<usize>, rejection: Rejection) -> ApiErro
     match rejection {
         Rejection::NotFound(name) => ApiError::NotFound(name),
         Rejection::Invalid(issues) => ApiError::BadRequest(of_document(document, issues)),
-        Rejection::Conflict(conflict) => ApiError::Conflict(conflicting(document, conflict)),
+        Rejection::Conflict(conflict) => conflicting(document, conflict).into(),
     }
 }
 

@@ -42,7 +42,7 @@ fn document(name: &str, spec: &str) -> String {
 
 fn conflict<T>(result: Result<T, ApiError>) -> Conflict {
     match result {
-        Err(ApiError::Conflict(conflict)) => conflict,
+        Err(ApiError::Conflict(conflict)) => *conflict,
         Err(other) => panic!("{other:?}"),
         Ok(_) => panic!("it was accepted"),
     }
