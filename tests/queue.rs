@@ -157,3 +157,15 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn a_key_that_comes_back_from_a_pass_stands_behind_what_fell_due_meanwhile() {
+    let [t1, t2, t5] = [1, 2, 5].map(Duration::from_secs);
+    let mut queue = State::new();
+    queue.add('a', Duration::ZERO);
+    assert_eq!(queue.take(Duration::ZERO), Some('a'));
+    queue.add('a', t1);
+    queue.add('b', t2);
+    queue.done(&'a', t5);
+    assert_eq!([queue.take(t5), queue.take(t5), queue.take(t5)], [Some('b'), Some('a'), None]);
+}
