@@ -1,6 +1,8 @@
 //! Perry: isolated Docker-in-Docker workspaces on a machine of your own.
 
+pub mod agent;
 pub mod api;
+pub mod cli;
 pub mod client;
 pub mod clock;
 pub mod contract;

@@ -13,5 +13,5 @@ fn main() -> ExitCode {
     {
         return code;
     }
-    ExitCode::from(2)
+    perry::cli::run(args, perry::agent::run)
 }

@@ -45,7 +45,7 @@ impl Api {
         }
         let message = "the workspaces are being changed by others all the time: apply again";
         let name = &documents[0].metadata.name;
-        Err(ApiError::Conflict(Conflict::new(ConflictReason::StaleGeneration, name, message)))
+        Err(Conflict::new(ConflictReason::StaleGeneration, name, message).into())
     }
 
     /// Stores what was admitted; `None` where it is not what was looked at any more.
@@ -172,7 +172,7 @@ fn refuse_replacing(admitted: &[Admitted], previews: &[Preview]) -> Result<(), A
         conflict.document = several.then_some(index);
         conflict.hint = Some(format!("apply with --replace (allowReplace), or stop it first: perry stop {name}"));
         conflict.actions = preview.actions.iter().map(ToString::to_string).collect();
-        return Err(ApiError::Conflict(conflict));
+        return Err(conflict.into());
     }
     Ok(())
 }

@@ -68,14 +68,14 @@ impl Api {
         task.await.map_err(|error| ApiError::Internal(format!("an edit ended early: {error}")))?
     }
 
-    /// An edit of one workspace by one of admission's verbs; the view afterwards.
+    /// An edit of one workspace by one of admission's verbs.
     pub(super) async fn edit_one(
         &self,
         verb: impl FnOnce(&mut State, &Settings<'_>) -> Result<Admitted, Rejection> + Send + 'static,
-    ) -> Result<Arc<View>, ApiError> {
+    ) -> Result<Workspace, ApiError> {
         let fixed = self.settings(None, false);
-        let admitted = self.edit(move |state| verb(state, &fixed.settings()).map(Edited::from).map_err(flat)).await?;
-        self.view_of(&admitted.workspace)
+        let edit = move |state: &mut State| verb(state, &fixed.settings()).map(Edited::from).map_err(flat);
+        Ok(self.edit(edit).await?.workspace)
     }
 
     /// What admission needs to know at this moment.
@@ -129,7 +129,7 @@ pub(super) fn rejected(document: Option<usize>, rejection: Rejection) -> ApiErro
     match rejection {
         Rejection::NotFound(name) => ApiError::NotFound(name),
         Rejection::Invalid(issues) => ApiError::BadRequest(of_document(document, issues)),
-        Rejection::Conflict(conflict) => ApiError::Conflict(conflicting(document, conflict)),
+        Rejection::Conflict(conflict) => conflicting(document, conflict).into(),
     }
 }
 

@@ -23,35 +23,33 @@ impl Api {
     pub(super) async fn create(&self, input: CreateInput) -> Result<Arc<View>, ApiError> {
         let CreateInput { name, clone, image, env, ports } = input;
         let flags = Flags { clone: clone.map(CloneInput::into), image, env, ports };
-        self.edit_one(move |state, settings| admission::create(state, &name, &flags, settings)).await
+        let created = self.edit_one(move |state, settings| admission::create(state, &name, &flags, settings)).await?;
+        self.view_of(&created)
     }
 
     pub(super) async fn start(&self, input: StartInput) -> Result<Arc<View>, ApiError> {
         let StartInput { name, create, clone, image, env, ports } = input;
         let flags = Flags { clone: clone.map(CloneInput::into), image, env, ports };
-        self.edit_one(move |state, settings| admission::start(state, &name, &flags, create, settings)).await
+        let started =
+            self.edit_one(move |state, settings| admission::start(state, &name, &flags, create, settings)).await?;
+        self.view_of(&started)
     }
 
     pub(super) async fn stop(&self, name: Name) -> Result<Arc<View>, ApiError> {
-        self.edit_one(move |state, settings| admission::set_run(state, &name, Run::Stopped, settings.if_generation))
-            .await
+        let stopped = self.edit_one(move |state, _| admission::set_run(state, &name, Run::Stopped, None)).await?;
+        self.view_of(&stopped)
     }
 
     pub(super) async fn restart(&self, name: Name) -> Result<Arc<View>, ApiError> {
-        let restart = move |state: &mut _, settings: &admission::Settings<'_>| {
-            admission::restart(state, &name, settings.now, settings.if_generation)
-        };
-        self.edit_one(restart).await
+        let restarted =
+            self.edit_one(move |state, settings| admission::restart(state, &name, settings.now, None)).await?;
+        self.view_of(&restarted)
     }
 
     pub(super) async fn delete(&self, name: Name) -> Result<DeleteOutput, ApiError> {
-        let delete = move |state: &mut _, settings: &admission::Settings<'_>| {
-            admission::delete(state, &name, settings.now, settings.if_generation)
-        };
-        match self.edit_one(delete).await {
-            Ok(_) => Ok(DeleteOutput { success: true }),
-            Err(error) => Err(error),
-        }
+        // It may be gone before it could be shown.
+        self.edit_one(move |state, settings| admission::delete(state, &name, settings.now, None)).await?;
+        Ok(DeleteOutput { success: true })
     }
 
     pub(super) async fn exec(&self, input: ExecInput) -> Result<ExecResponse, ApiError> {

@@ -111,7 +111,7 @@ pub enum ApiError {
     Timeout,
     /// What is there is in the way; nothing was changed.
     #[error("{0}")]
-    Conflict(Conflict),
+    Conflict(Box<Conflict>),
     /// The workspace is not in a state for this, such as a command for one that does not run.
     #[error("{message}")]
     PreconditionFailed {
@@ -182,6 +182,12 @@ impl ApiError {
             Self::Conflict(conflict) => serde_json::to_value(conflict).ok(),
             _ => None,
         }
+    }
+}
+
+impl From<Conflict> for ApiError {
+    fn from(conflict: Conflict) -> Self {
+        Self::Conflict(Box::new(conflict))
     }
 }
 

@@ -122,7 +122,7 @@ impl Procedures for Fake {
     async fn create_workspace(&self, input: CreateInput) -> Result<Arc<View>, ApiError> {
         if self.hub.get(input.name.as_str()).is_some() {
             let message = format!("Workspace {} already exists", input.name);
-            return Err(ApiError::Conflict(Conflict::new(ConflictReason::Exists, &input.name, message)));
+            return Err(Conflict::new(ConflictReason::Exists, &input.name, message).into());
         }
         self.hub.publish(view(input.name.as_str(), 1));
         self.get(&input.name)

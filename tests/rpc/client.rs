@@ -97,7 +97,7 @@ async fn no_agent_no_perry_and_half_an_answer_are_told_apart() {
         let server = tokio::spawn(async move {
             let (mut stream, _) = listener.accept().await.expect("a client");
             let mut bytes = [0; 4096];
-            stream.read(&mut bytes).await.expect("a request");
+            assert!(stream.read(&mut bytes).await.expect("a request") > 0);
             stream.write_all(answer.as_bytes()).await.expect("sent");
         });
         let error = Client::new(&address).agent_info(&NoInput {}).await.expect_err(answer);

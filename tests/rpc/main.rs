@@ -4,8 +4,10 @@
 mod agent;
 mod client;
 mod openapi;
+mod procedures;
 mod raw;
 mod rules;
 mod stock_client;
 mod streams;
 mod vectors;
+mod world;

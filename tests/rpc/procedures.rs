@@ -1,0 +1,419 @@
+//! What the procedures do to intent, and what they answer.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use futures::StreamExt;
+use perry::api::Api;
+use perry::contract::*;
+use perry::controller::Preview;
+use perry::model::admission;
+use perry::model::{Issues, Reason, Run, View};
+use perry::runtime::RuntimeError;
+use serde_json::json;
+
+use crate::raw::PATIENCE;
+use crate::world::{World, event, host_ports, name, removal, world};
+
+fn create(text: &str) -> CreateInput {
+    CreateInput { name: name(text), clone: None, image: None, env: Default::default(), ports: Vec::new() }
+}
+
+fn start(text: &str) -> StartInput {
+    StartInput::of(name(text))
+}
+
+fn named(text: &str) -> NameInput {
+    NameInput { name: name(text) }
+}
+
+fn exec(text: &str) -> ExecInput {
+    ExecInput { name: name(text), command: vec!["echo".to_owned(), "hi".to_owned()], timeout: None }
+}
+
+fn manifest(text: &str) -> ApplyInput {
+    ApplyInput { manifest: Some(text.to_owned()), ..ApplyInput::default() }
+}
+
+fn document(name: &str, spec: &str) -> String {
+    format!("apiVersion: perry.dev/v1\nkind: Workspace\nmetadata: {{ name: {name} }}\nspec: {{ {spec} }}\n")
+}
+
+fn conflict<T>(result: Result<T, ApiError>) -> Conflict {
+    match result {
+        Err(ApiError::Conflict(conflict)) => *conflict,
+        Err(other) => panic!("{other:?}"),
+        Ok(_) => panic!("it was accepted"),
+    }
+}
+
+fn issues<T>(result: Result<T, ApiError>) -> Vec<(String, String)> {
+    match result {
+        Err(ApiError::BadRequest(Issues(issues))) => {
+            issues.into_iter().map(|issue| (issue.path.join("."), issue.message)).collect()
+        }
+        Err(other) => panic!("{other:?}"),
+        Ok(_) => panic!("it was accepted"),
+    }
+}
+
+fn code<T>(result: Result<T, ApiError>) -> Code {
+    result.map(drop).expect_err("an error").code()
+}
+
+/// Makes a workspace whose container is seen running.
+async fn running(world: &World, api: &Api, text: &str) -> Arc<View> {
+    api.create_workspace(create(text)).await.expect("created");
+    world.show(text, true);
+    world.hub.get(text).expect("shown")
+}
+
+#[tokio::test]
+async fn what_was_created_is_stored_shown_and_listed_at_once() {
+    let (world, api) = world();
+    let view = api.create_workspace(create("a")).await.expect("created");
+    assert_eq!((view.name.as_str(), view.generation, view.ports.len()), ("a", 1, 1));
+    assert_eq!(api.list_workspaces(NoInput {}).await.expect("a list"), std::slice::from_ref(&view));
+    assert_eq!(api.get_workspace(named("a")).await.expect("there"), view);
+    assert_eq!(world.intent("a").expect("stored").metadata.uid, view.uid);
+    assert_eq!(*world.changed.lock().expect("changed"), ["a"]);
+    assert_eq!(code(api.get_workspace(named("b")).await), Code::NotFound);
+}
+
+#[tokio::test]
+async fn a_name_cannot_be_created_twice_nor_while_it_is_being_deleted() {
+    let (world, api) = world();
+    api.create_workspace(create("a")).await.expect("created");
+    let taken = conflict(api.create_workspace(create("a")).await);
+    assert_eq!((taken.reason, taken.name.as_str()), (ConflictReason::Exists, "a"));
+    assert!(taken.hint.is_some());
+    api.delete_workspace(named("a")).await.expect("accepted");
+    assert_eq!(conflict(api.create_workspace(create("a")).await).reason, ConflictReason::Deleting);
+    assert_eq!(conflict(api.start_workspace(start("a")).await).reason, ConflictReason::Deleting);
+    assert_eq!(conflict(api.apply_workspaces(manifest(&document("a", ""))).await).reason, ConflictReason::Deleting);
+    assert_eq!(world.commits(), 2);
+}
+
+#[tokio::test]
+async fn faults_of_a_creation_are_at_the_fields_of_its_input() {
+    let (world, api) = world();
+    let image = Some("UPPER CASE".to_owned());
+    let found = issues(api.create_workspace(CreateInput { image, ..create("a") }).await);
+    assert_eq!(found[0].0, "image", "{found:?}");
+    assert_eq!(world.commits(), 0);
+}
+
+#[tokio::test]
+async fn start_stop_and_restart_write_only_what_changes() {
+    let (world, api) = world();
+    assert_eq!(code(api.start_workspace(start("a")).await), Code::NotFound);
+    let made = api.start_workspace(StartInput { create: true, ..start("a") }).await.expect("created");
+    assert_eq!(made.generation, 1);
+    assert_eq!(api.start_workspace(start("a")).await.expect("so already").generation, 1);
+    assert_eq!(world.commits(), 1);
+    for _ in 0..2 {
+        let stopped = api.stop_workspace(named("a")).await.expect("accepted");
+        assert_eq!((stopped.generation, stopped.spec.run), (2, Some(Run::Stopped)));
+    }
+    assert_eq!(world.commits(), 2);
+    for generation in [3, 4] {
+        let again = api.restart_workspace(named("a")).await.expect("accepted");
+        assert_eq!((again.generation, again.spec.run), (generation, Some(Run::Running)), "each is another try");
+    }
+    let image = Some("other".to_owned());
+    let differs = conflict(api.start_workspace(StartInput { image, create: true, ..start("a") }).await);
+    assert_eq!(differs.reason, ConflictReason::Differs);
+    assert_eq!(code(api.stop_workspace(named("b")).await), Code::NotFound);
+    assert_eq!(code(api.restart_workspace(named("b")).await), Code::NotFound);
+}
+
+#[tokio::test]
+async fn delete_may_be_repeated_and_an_absent_one_is_not_found() {
+    let (world, api) = world();
+    api.create_workspace(create("a")).await.expect("created");
+    for _ in 0..3 {
+        assert_eq!(api.delete_workspace(named("a")).await, Ok(DeleteOutput { success: true }));
+    }
+    assert_eq!(world.commits(), 2);
+    assert!(api.stop_workspace(named("a")).await.is_ok(), "it stops anyway");
+    assert_eq!(code(api.delete_workspace(named("b")).await), Code::NotFound);
+}
+
+#[tokio::test]
+async fn documents_are_applied_all_or_none() {
+    let (world, api) = world();
+    let text = [document("a", ""), document("b", "image: 'UPPER CASE'"), document("c", "tools: ['']")].join("---\n");
+    let found = issues(api.apply_workspaces(manifest(&text)).await);
+    assert!(found.iter().any(|(path, _)| path == "1.spec.image"), "{found:?}");
+    assert!(found.iter().all(|(path, _)| !path.starts_with("0.")), "{found:?}");
+    assert_eq!((world.commits(), api.list_workspaces(NoInput {}).await.expect("a list").len()), (0, 0));
+    let text = [document("a", ""), document("b", "run: Stopped")].join("---\n");
+    let results = api.apply_workspaces(manifest(&text)).await.expect("applied").results;
+    let told: Vec<_> = results.iter().map(|it| (it.name.as_str(), it.change, it.workspace.is_some())).collect();
+    assert_eq!(told, [("a", Change::Created, true), ("b", Change::Created, true)]);
+    assert_eq!(world.commits(), 1, "one for all");
+    let results = api.apply_workspaces(manifest(&text)).await.expect("applied").results;
+    assert!(results.iter().all(|it| it.change == Change::Unchanged && it.workspace.is_some()));
+    assert_eq!(
+        (world.commits(), world.changed.lock().expect("changed").len()),
+        (1, 2),
+        "the same again writes nothing"
+    );
+}
+
+#[tokio::test]
+async fn what_is_applied_is_either_a_text_or_an_object() {
+    let (_, api) = world();
+    let workspace =
+        json!({"apiVersion": "perry.dev/v1", "kind": "Workspace", "metadata": {"name": "a"}, "spec": {"imgae": "x"}});
+    let object = ApplyInput { workspace: Some(workspace.clone()), ..ApplyInput::default() };
+    let found = issues(api.apply_workspaces(object.clone()).await);
+    assert_eq!(found[0].0, "workspace.spec");
+    assert!(!found[0].1.contains("line") && found[0].1.contains("image"), "{found:?}");
+    assert_eq!(issues(api.apply_workspaces(ApplyInput::default()).await).len(), 1);
+    let both = ApplyInput { manifest: Some(document("a", "")), ..object };
+    assert_eq!(issues(api.apply_workspaces(both).await).len(), 1);
+    for odd in [json!([]), json!("a"), json!(null), json!([workspace.clone(), workspace])] {
+        let input = ApplyInput { workspace: Some(odd.clone()), ..ApplyInput::default() };
+        assert!(api.apply_workspaces(input).await.is_err(), "{odd}");
+    }
+    let found = issues(api.apply_workspaces(manifest("spec: {}")).await);
+    assert!(found.iter().any(|(_, message)| message.contains("line 1")), "{found:?}");
+}
+
+#[tokio::test]
+async fn a_dry_run_and_a_plan_say_what_would_be_done_and_do_nothing() {
+    let (world, api) = world();
+    running(&world, &api, "a").await;
+    *world.look.lock().expect("look") =
+        Box::new(|_| Preview { actions: vec![removal()], blocked: None, replaces: true });
+    let text = [document("a", "image: other"), document("b", "")].join("---\n");
+    let dry = ApplyInput { dry_run: true, ..manifest(&text) };
+    for output in [api.apply_workspaces(dry).await, api.plan_workspaces(manifest(&text)).await] {
+        let results = output.expect("answered").results;
+        assert_eq!((results[0].change, results[0].replaces), (Change::Configured, true));
+        assert_eq!(results[0].workspace.as_ref().map(|view| view.generation), Some(1), "as it is now");
+        assert_eq!((results[1].change, results[1].workspace.is_none()), (Change::Created, true));
+        let action = &results[0].actions[0];
+        assert_eq!((action.step.as_str(), action.text.as_str()), ("remove", "remove container abc123def456"));
+        assert!(action.disruptive);
+    }
+    assert_eq!((world.commits(), world.intent("b")), (1, None));
+}
+
+#[tokio::test]
+async fn running_work_is_not_ended_unasked() {
+    let (world, api) = world();
+    running(&world, &api, "a").await;
+    *world.look.lock().expect("look") = Box::new(|workspace| Preview {
+        actions: vec![removal()],
+        blocked: None,
+        replaces: workspace.metadata.name.as_str() == "a",
+    });
+    let text = [document("b", ""), document("a", "image: other")].join("---\n");
+    let refused = conflict(api.apply_workspaces(manifest(&text)).await);
+    assert_eq!((refused.reason, refused.name.as_str(), refused.document), (ConflictReason::NeedsReplace, "a", Some(1)));
+    assert_eq!(refused.actions, ["remove container abc123def456"]);
+    assert!(refused.hint.is_some_and(|hint| hint.contains("--replace")));
+    assert_eq!((world.commits(), world.intent("b")), (1, None), "nothing of it was done");
+    let allowed = ApplyInput { allow_replace: true, ..manifest(&text) };
+    let results = api.apply_workspaces(allowed).await.expect("allowed").results;
+    assert_eq!((results[1].change, results[1].replaces), (Change::Configured, true));
+    // What was admitted once is not asked about again while it is under way.
+    let results = api.apply_workspaces(manifest(&text)).await.expect("so already").results;
+    assert!(results.iter().all(|it| it.change == Change::Unchanged));
+}
+
+#[tokio::test]
+async fn generations_guard_against_lost_updates() {
+    let (world, api) = world();
+    api.create_workspace(create("a")).await.expect("created");
+    let at = |generation, text: &str| ApplyInput { if_generation: Some(generation), ..manifest(text) };
+    let stale = conflict(api.apply_workspaces(at(7, &document("a", "image: x"))).await);
+    assert_eq!((stale.reason, stale.generation), (ConflictReason::StaleGeneration, Some(1)));
+    assert_eq!(conflict(api.apply_workspaces(at(0, &document("a", ""))).await).generation, Some(1));
+    let results = api.apply_workspaces(at(1, &document("a", "image: x"))).await.expect("the right one").results;
+    assert_eq!(results[0].workspace.as_ref().map(|view| view.generation), Some(2));
+    let two = [document("a", ""), document("b", "")].join("---\n");
+    assert_eq!(issues(api.apply_workspaces(at(2, &two)).await)[0].0, "ifGeneration");
+    assert_eq!(world.commits(), 2);
+}
+
+#[tokio::test]
+async fn a_change_between_look_and_commit_makes_an_apply_look_again() {
+    let (world, api) = world();
+    running(&world, &api, "a").await;
+    let inner = world.clone();
+    *world.look.lock().expect("look") = Box::new(move |_| {
+        if inner.looks() == 1 {
+            // Somebody else stops it just now.
+            let mut state = inner.state.lock().expect("state");
+            let next = Arc::make_mut(&mut state);
+            admission::set_run(next, &name("a"), Run::Stopped, None).expect("accepted");
+        }
+        Preview { actions: Vec::new(), blocked: None, replaces: inner.looks() == 1 }
+    });
+    let other = ApplyInput { allow_replace: true, ..manifest(&document("a", "image: other")) };
+    let results = api.apply_workspaces(other).await.expect("applied").results;
+    assert_eq!((world.looks(), results[0].replaces), (2, false), "the answer is about what was stored");
+    let intent = world.intent("a").expect("stored");
+    assert_eq!(
+        (intent.metadata.generation, intent.spec.run, intent.spec.image.as_deref()),
+        (3, Some(Run::Stopped), Some("other"))
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_engine_that_says_nothing_holds_no_intent_up() {
+    let (world, api) = world();
+    *world.silent.lock().expect("silent") = true;
+    let results = api.apply_workspaces(manifest(&document("a", ""))).await.expect("accepted").results;
+    assert_eq!(results[0].blocked.as_ref().map(|blocked| blocked.reason.as_str()), Some("EngineSilent"));
+    assert_eq!(world.commits(), 1);
+}
+
+#[tokio::test]
+async fn why_nothing_can_be_done_is_said() {
+    let (world, api) = world();
+    let reason = Reason::new("EngineUnreachable", "connection refused").hint("start Docker");
+    *world.look.lock().expect("look") =
+        Box::new(move |_| Preview { actions: Vec::new(), blocked: Some(reason.clone()), replaces: false });
+    let results = api.apply_workspaces(manifest(&document("a", ""))).await.expect("accepted all the same").results;
+    let blocked = results[0].blocked.as_ref().expect("said");
+    assert_eq!((blocked.message.as_str(), blocked.hint.as_deref()), ("connection refused", Some("start Docker")));
+}
+
+#[tokio::test]
+async fn a_failed_commit_is_an_error_and_shows_nothing() {
+    let (world, api) = world();
+    *world.broken.lock().expect("broken") = Some("no space left on device".to_owned());
+    let error = api.create_workspace(create("a")).await.expect_err("not stored");
+    assert_eq!((error.code(), error.to_string().contains("no space left")), (Code::ServiceUnavailable, true));
+    assert_eq!((world.hub.list().0.len(), world.changed.lock().expect("changed").len()), (0, 0));
+    assert!(api.apply_workspaces(manifest(&document("a", ""))).await.is_err());
+}
+
+#[tokio::test]
+async fn an_edit_is_finished_when_its_client_has_gone() {
+    let (world, api) = world();
+    world.gate.forget_permits(tokio::sync::Semaphore::MAX_PERMITS);
+    let call = api.create_workspace(create("a"));
+    assert!(tokio::time::timeout(Duration::from_millis(50), call).await.is_err(), "dropped amid its commit");
+    let mut shown = world.hub.subscribe(None);
+    world.gate.add_permits(1);
+    let shown = async { while shown.next().await.expect("open").object.is_none() {} };
+    tokio::time::timeout(PATIENCE, shown).await.expect("it is stored and shown");
+    assert_eq!(world.commits(), 1);
+}
+
+#[tokio::test]
+async fn many_creations_at_once_share_no_host_port() {
+    let (world, api) = world();
+    let all = (0..40).map(|n| {
+        let api = api.clone();
+        tokio::spawn(async move { api.create_workspace(create(&format!("w{n}"))).await.map(drop) })
+    });
+    for done in futures::future::join_all(all).await {
+        done.expect("ran").expect("created");
+    }
+    let ports = host_ports(&world.state.lock().expect("state"));
+    assert_eq!((ports.len(), ports.values().max()), (40, Some(&1)));
+}
+
+#[tokio::test]
+async fn commands_run_only_where_something_runs() {
+    let (world, api) = world();
+    assert_eq!(code(api.exec_workspace(exec("a")).await), Code::NotFound);
+    api.create_workspace(create("a")).await.expect("created");
+    assert_eq!(code(api.exec_workspace(exec("a")).await), Code::PreconditionFailed);
+    world.show("a", true);
+    assert_eq!(api.exec_workspace(exec("a")).await.expect("ran").stdout, "echo hi");
+    for (error, expected) in [
+        (RuntimeError::Refused("too long".to_owned()), Code::BadRequest),
+        (RuntimeError::Failed("the worker does not listen".to_owned()), Code::PreconditionFailed),
+        (RuntimeError::Unreachable("refused".to_owned()), Code::ServiceUnavailable),
+        (RuntimeError::Timeout(10), Code::ServiceUnavailable),
+    ] {
+        *world.run.lock().expect("run") = Box::new(move |_| Err(error.clone()));
+        assert_eq!(code(api.exec_workspace(exec("a")).await), expected);
+    }
+    world.show("a", false);
+    let stopped = api.exec_workspace(exec("a")).await.expect_err("down").to_string();
+    assert!(stopped.contains("perry start a"), "{stopped}");
+}
+
+#[tokio::test]
+async fn commands_are_checked_and_bounded() {
+    let (world, api) = world();
+    running(&world, &api, "a").await;
+    for (command, timeout, path) in [
+        (vec![], None, "command"),
+        (vec![""], None, "command"),
+        (vec!["a", "b\0c"], None, "command.1"),
+        (vec!["a"], Some(0), "timeout"),
+        (vec!["a"], Some(86_401), "timeout"),
+    ] {
+        let command = command.into_iter().map(str::to_owned).collect();
+        let found = issues(api.exec_workspace(ExecInput { name: name("a"), command, timeout }).await);
+        assert_eq!(found[0].0, path);
+    }
+    world.commands.forget_permits(tokio::sync::Semaphore::MAX_PERMITS);
+    let mut all: futures::stream::FuturesUnordered<_> = (0..65).map(|_| api.exec_workspace(exec("a"))).collect();
+    let first = tokio::time::timeout(PATIENCE, all.next()).await.expect("one is refused at once");
+    assert_eq!(code(first.expect("one")), Code::TooManyRequests);
+    world.commands.add_permits(64);
+    assert!(all.all(|result| async move { result.is_ok() }).await, "the others run");
+}
+
+#[tokio::test]
+async fn events_are_listed_followed_and_resumed_without_doubles() {
+    let (world, api) = world();
+    running(&world, &api, "a").await;
+    *world.past.lock().expect("past") = vec![event("a", "one", 1), event("b", "two", 2), event("a", "three", 3)];
+    let of = |text: Option<&str>, follow| EventsInput { name: text.map(name), follow };
+    let listed: Vec<_> = api.workspace_events(of(Some("a"), false), None).await.expect("a stream").collect().await;
+    let listed: Vec<_> = listed.into_iter().map(|item| item.expect("an event")).collect();
+    assert_eq!(listed.iter().map(|item| item.value.message.as_str()).collect::<Vec<_>>(), ["one", "three"]);
+    assert_eq!(code(api.workspace_events(of(Some("ghost"), true), None).await), Code::NotFound);
+    let resume = listed[0].id.clone();
+    let mut followed = api.workspace_events(of(Some("a"), true), resume).await.expect("a stream");
+    for news in [event("a", "three", 3), event("b", "four", 4), event("a", "five", 5)] {
+        world.news.send(news).expect("somebody listens");
+    }
+    for expected in ["three", "five"] {
+        let next = tokio::time::timeout(PATIENCE, followed.next()).await.expect("in time").expect("open");
+        assert_eq!(next.expect("an event").value.message, expected);
+    }
+}
+
+#[tokio::test]
+async fn a_build_shows_its_lines_then_its_failure_and_ends_with_its_reader() {
+    let (world, api) = world();
+    let mut build = api.build_image(NoInput {}, None).await.expect("a stream");
+    assert_eq!(build.next().await.expect("open").expect("a line").value.line, "Step 1");
+    assert_eq!(code(api.build_image(NoInput {}, None).await.map(drop)), Code::TooManyRequests);
+    world.built.notify_one();
+    assert_eq!(build.next().await.expect("open").expect("a line").value.line, "Step 2 of 2");
+    let failed = build.next().await.expect("open").expect_err("it failed");
+    assert!(failed.to_string().contains("no space left"), "{failed}");
+    assert!(build.next().await.is_none());
+    drop(build);
+    let mut build = api.build_image(NoInput {}, None).await.expect("another one");
+    build.next().await.expect("open").expect("a line");
+    assert_eq!(world.building.load(Ordering::SeqCst), 1);
+    drop(build);
+    assert_eq!(world.building.load(Ordering::SeqCst), 0);
+}
+
+#[tokio::test]
+async fn the_agent_says_who_it_is_and_what_it_cannot_see() {
+    let (world, api) = world();
+    api.create_workspace(create("a")).await.expect("created");
+    world.clock.advance(Duration::from_millis(12_500));
+    let info = api.agent_info(NoInput {}).await.expect("an answer");
+    assert_eq!((info.hostname.as_str(), info.uptime, info.workspaces_count), ("devbox", 12.5, 1));
+    assert_eq!((info.docker, info.docker_error.as_deref(), info.orphans), (None, Some("connection refused"), None));
+    api.kill_agent(NoInput {}).await.expect("accepted");
+    tokio::time::timeout(PATIENCE, world.shutdown.begun()).await.expect("the end has begun");
+}

@@ -1,0 +1,237 @@
+//! A store in memory, a controller that does what it is told, and a door into workspaces, behind the real API.
+
+use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
+
+use async_trait::async_trait;
+use perry::api::{Api, Edit, Identity, Intents, Parts, Shutdown};
+use perry::clock::{Clock, ManualClock};
+use perry::contract::worker::{ExecRequest, ExecResponse};
+use perry::controller::{Handle, Preview};
+use perry::model::observed::{EngineSeen, Seen};
+use perry::model::{Action, Config, Event, Name, State, Uid, View, Workspace};
+use perry::runtime::{Attach, Duplex, RuntimeError};
+use perry::store::IntentError;
+use perry::watch::Hub;
+use serde_json::json;
+use tokio::sync::{Notify, Semaphore, broadcast};
+
+type Looked = Box<dyn Fn(&Workspace) -> Preview + Send + Sync>;
+type Ran = Box<dyn Fn(&ExecRequest) -> Result<ExecResponse, RuntimeError> + Send + Sync>;
+
+pub(crate) struct World {
+    pub(crate) state: Mutex<Arc<State>>,
+    pub(crate) hub: Hub<View>,
+    pub(crate) clock: ManualClock,
+    /// Commits that changed something.
+    pub(crate) commits: AtomicUsize,
+    /// Why commits fail.
+    pub(crate) broken: Mutex<Option<String>>,
+    /// Commits wait for a permit.
+    pub(crate) gate: Semaphore,
+    /// What `changed` was called for.
+    pub(crate) changed: Mutex<Vec<String>>,
+    pub(crate) looks: AtomicUsize,
+    pub(crate) look: Mutex<Looked>,
+    /// A look never ends.
+    pub(crate) silent: Mutex<bool>,
+    pub(crate) past: Mutex<Vec<Event>>,
+    pub(crate) news: broadcast::Sender<Event>,
+    pub(crate) run: Mutex<Ran>,
+    /// Commands wait for a permit.
+    pub(crate) commands: Semaphore,
+    pub(crate) building: AtomicUsize,
+    pub(crate) built: Notify,
+    pub(crate) shutdown: Shutdown,
+}
+
+pub(crate) fn name(text: &str) -> Name {
+    text.parse().expect("a name")
+}
+
+/// The world and the API in it.
+pub(crate) fn world() -> (Arc<World>, Api) {
+    let ok = |request: &ExecRequest| {
+        let stdout = request.command.join(" ");
+        Ok(ExecResponse { stdout, stderr: String::new(), exit_code: 0, truncated: false })
+    };
+    let nothing = |_: &Workspace| Preview { actions: Vec::new(), blocked: None, replaces: false };
+    let world = Arc::new(World {
+        state: Mutex::default(),
+        hub: Hub::new("boot", perry::watch::Limits::default()).expect("a boot id"),
+        clock: ManualClock::default(),
+        commits: AtomicUsize::new(0),
+        broken: Mutex::default(),
+        gate: Semaphore::new(Semaphore::MAX_PERMITS),
+        changed: Mutex::default(),
+        looks: AtomicUsize::new(0),
+        look: Mutex::new(Box::new(nothing)),
+        silent: Mutex::new(false),
+        past: Mutex::default(),
+        news: broadcast::Sender::new(16),
+        run: Mutex::new(Box::new(ok)),
+        commands: Semaphore::new(Semaphore::MAX_PERMITS),
+        building: AtomicUsize::new(0),
+        built: Notify::new(),
+        shutdown: Shutdown::new(),
+    });
+    let door = Door(world.clone());
+    let api = Api::new(Parts {
+        store: Arc::new(Door(world.clone())),
+        hub: world.hub.clone(),
+        controller: Arc::new(Door(world.clone())),
+        attach: Arc::new(door),
+        config: Arc::new(Config::default()),
+        identity: Identity { id: "agent".to_owned(), hostname: "devbox".to_owned(), started: world.clock.wall() },
+        clock: Arc::new(world.clock.clone()),
+        shutdown: world.shutdown.clone(),
+    });
+    (world, api)
+}
+
+impl World {
+    pub(crate) fn intent(&self, text: &str) -> Option<Arc<Workspace>> {
+        self.state.lock().expect("state").workspaces.get(&name(text)).cloned()
+    }
+
+    pub(crate) fn commits(&self) -> usize {
+        self.commits.load(Ordering::SeqCst)
+    }
+
+    pub(crate) fn looks(&self) -> usize {
+        self.looks.load(Ordering::SeqCst)
+    }
+
+    /// What the loop will say of a workspace whose container runs, or does not.
+    pub(crate) fn show(&self, text: &str, running: bool) {
+        let workspace = self.intent(text).expect("it is there");
+        let status = if running { "True" } else { "False" };
+        let condition = json!([{
+            "type": "ContainerRunning", "status": status, "reason": "Seen", "message": "",
+            "lastTransitionTime": "2025-01-10T15:30:00Z", "observedGeneration": workspace.metadata.generation,
+        }]);
+        self.hub.publish(view(&workspace, condition));
+    }
+}
+
+fn view(workspace: &Workspace, conditions: serde_json::Value) -> View {
+    let metadata = &workspace.metadata;
+    let view = json!({
+        "name": metadata.name, "status": "creating", "created": metadata.created, "image": workspace.spec.image,
+        "ports": metadata.host_ports, "uid": metadata.uid, "labels": metadata.labels, "annotations": {},
+        "generation": metadata.generation, "observedGeneration": 0, "resourceVersion": "", "spec": workspace.spec,
+        "conditions": conditions,
+    });
+    serde_json::from_value(view).expect("a view")
+}
+
+struct Door(Arc<World>);
+
+#[async_trait]
+impl Intents for Door {
+    fn snapshot(&self) -> Arc<State> {
+        self.0.state.lock().expect("state").clone()
+    }
+
+    async fn commit(&self, edit: Edit) -> Result<(), IntentError> {
+        self.0.gate.acquire().await.expect("open").forget();
+        if let Some(why) = self.0.broken.lock().expect("broken").clone() {
+            return Err(IntentError(why));
+        }
+        let mut state = self.0.state.lock().expect("state");
+        let mut next = State::clone(&state);
+        if edit(&mut next) {
+            assert_ne!(next, **state, "a commit that changes nothing");
+            *state = Arc::new(next);
+            self.0.commits.fetch_add(1, Ordering::SeqCst);
+        }
+        Ok(())
+    }
+}
+
+#[async_trait]
+impl Handle for Door {
+    fn changed(&self, name: &Name) {
+        self.0.changed.lock().expect("changed").push(name.to_string());
+        if let Some(workspace) = self.0.intent(name.as_str()) {
+            self.0.hub.publish(view(&workspace, json!([])));
+        }
+    }
+
+    async fn preview(&self, workspace: &Workspace) -> Preview {
+        self.0.looks.fetch_add(1, Ordering::SeqCst);
+        if *self.0.silent.lock().expect("silent") {
+            std::future::pending::<()>().await;
+        }
+        (self.0.look.lock().expect("look"))(workspace)
+    }
+
+    fn events(&self, name: Option<&Name>) -> Vec<Event> {
+        let past = self.0.past.lock().expect("past");
+        past.iter().filter(|event| name.is_none_or(|name| event.name == *name)).cloned().collect()
+    }
+
+    fn follow_events(&self) -> broadcast::Receiver<Event> {
+        self.0.news.subscribe()
+    }
+
+    async fn engine(&self) -> Seen<EngineSeen> {
+        Seen::Unknown("connection refused".to_owned())
+    }
+
+    async fn orphans(&self) -> Option<usize> {
+        None
+    }
+
+    async fn build_image(&self, progress: &(dyn Fn(&str) + Send + Sync)) -> Result<(), String> {
+        struct Building<'a>(&'a AtomicUsize);
+        impl Drop for Building<'_> {
+            fn drop(&mut self) {
+                self.0.fetch_sub(1, Ordering::SeqCst);
+            }
+        }
+        self.0.building.fetch_add(1, Ordering::SeqCst);
+        let _building = Building(&self.0.building);
+        progress("Step 1");
+        self.0.built.notified().await;
+        progress("Step 2\nof 2");
+        Err("no space left".to_owned())
+    }
+}
+
+#[async_trait]
+impl Attach for Door {
+    async fn dial(&self, _: &Uid) -> Result<Box<dyn Duplex>, RuntimeError> {
+        Err(RuntimeError::Failed("not here".to_owned()))
+    }
+
+    async fn exec(&self, _: &Uid, request: ExecRequest) -> Result<ExecResponse, RuntimeError> {
+        let permit = self.0.commands.acquire().await.expect("open");
+        let result = (self.0.run.lock().expect("run"))(&request);
+        drop(permit);
+        result
+    }
+}
+
+/// An action that ends something.
+pub(crate) fn removal() -> Action {
+    Action::RemoveContainer { id: "abc123def456789".to_owned() }
+}
+
+pub(crate) fn event(workspace: &str, message: &str, second: i64) -> Event {
+    let at = jiff::Timestamp::from_second(second).expect("in range");
+    let event = json!({
+        "name": workspace, "uid": "u", "type": "Normal", "reason": "Told", "message": message, "at": at, "count": 1,
+    });
+    serde_json::from_value(event).expect("an event")
+}
+
+/// The host ports of all workspaces, with how often each is given out.
+pub(crate) fn host_ports(state: &State) -> BTreeMap<u16, usize> {
+    let mut ports = BTreeMap::new();
+    for port in state.workspaces.values().flat_map(|workspace| workspace.metadata.host_ports.values()) {
+        *ports.entry(*port).or_default() += 1;
+    }
+    ports
+}
