@@ -63,6 +63,13 @@ fn sweep() {
         };
         remove(left(&["ps", "-a"], "{{.Names}}"), &["rm", "-f", "-v"]);
         remove(left(&["volume", "ls"], "{{.Name}}"), &["volume", "rm", "-f"]);
+        // An imported image bears its owner in its name.
+        for name in docker(&["images", "--format", "{{.Repository}}"]).lines() {
+            let owner = name.strip_prefix("perry-worker-test-image-").and_then(|rest| rest.split('-').next());
+            if owner.is_some_and(|owner| !Path::new("/proc").join(owner).exists()) {
+                run("docker", &["rmi", "-f", name]);
+            }
+        }
     });
 }
 

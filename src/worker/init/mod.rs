@@ -5,6 +5,7 @@
 //! executable by `exec`: same PID 1, same children, whose numbers are handed over as an argument.
 
 mod dockerd;
+mod launch;
 mod log;
 mod pid1;
 mod probe;

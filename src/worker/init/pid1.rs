@@ -1,11 +1,11 @@
-//! What PID 1 holds, and how it does what [`super::supervisor`] decides.
+//! What PID 1 holds and waits for, and how it is replaced. Starting programs is in [`super::launch`].
 
 use std::collections::BTreeMap;
 use std::env;
 use std::ffi::OsString;
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::process::Command;
 use std::sync::mpsc::{Receiver, SyncSender};
 use std::time::Duration;
 
@@ -13,14 +13,13 @@ use nix::sys::signal::Signal;
 use serde::{Deserialize, Serialize};
 
 use super::log::Logs;
-use super::probe::{self, Probe};
+use super::probe::Probe;
 use super::reap::{self, End, Reaped};
 use super::serving::Link;
 use super::supervisor::{Step, Supervisor, Unit};
-use super::{Event, dockerd, hold_signals, processes, say, sshd};
+use super::{Event, dockerd, hold_signals, launch, processes, say, sshd};
 use crate::clock::{Clock, SystemClock};
 use crate::contract::worker::{AUTHORIZED_KEYS, BOOTSTRAP, Bootstrap, EXECUTABLE, FOLDER};
-use crate::worker::enter::DEFAULT_PATH;
 use crate::worker::link::{Request, Status};
 use crate::worker::{WorkerError, bootstrap, keys};
 
@@ -36,18 +35,18 @@ struct Heritage {
 
 /// PID 1.
 pub(super) struct Init {
-    clock: SystemClock,
-    events: SyncSender<Event>,
-    bootstrap: Bootstrap,
-    supervisor: Supervisor,
-    logs: Logs,
-    probes: BTreeMap<Unit, Probe>,
-    link: Option<Link>,
-    key_folder: PathBuf,
+    pub(super) clock: SystemClock,
+    pub(super) events: SyncSender<Event>,
+    pub(super) bootstrap: Bootstrap,
+    pub(super) supervisor: Supervisor,
+    pub(super) logs: Logs,
+    pub(super) probes: BTreeMap<Unit, Probe>,
+    pub(super) link: Option<Link>,
+    pub(super) key_folder: PathBuf,
     /// The generator of the host key, while it runs in sshd's place.
-    keygen: Option<i32>,
-    reload: bool,
-    stop: bool,
+    pub(super) keygen: Option<i32>,
+    pub(super) reload: bool,
+    pub(super) stop: bool,
 }
 
 impl Init {
@@ -68,7 +67,7 @@ impl Init {
             clock: SystemClock::new(),
             events,
             bootstrap,
-            supervisor: Supervisor::new(installed),
+            supervisor: Supervisor::new(launch::installed),
             logs,
             probes: BTreeMap::new(),
             link: None,
@@ -187,89 +186,6 @@ impl Init {
         }
     }
 
-    fn start(&mut self, unit: Unit) {
-        let started = match unit {
-            Unit::Serve => self.start_serve(),
-            Unit::Sshd => self.start_sshd(),
-            Unit::Containerd => self.start_containerd(),
-            Unit::Dockerd => self.start_dockerd(),
-        };
-        let now = self.clock.monotonic();
-        match started {
-            Ok(pid) => self.supervisor.started(unit, pid, now),
-            Err(error) => self.failed(unit, error.chain(), now),
-        }
-    }
-
-    fn start_serve(&mut self) -> Result<i32, WorkerError> {
-        // This executable, though another may have been put in its place: both ends of the link are of one version.
-        let mut command = Command::new("/proc/self/exe");
-        command.arg0("perry").args(["worker", "serve"]).stdin(Stdio::piped()).stdout(Stdio::piped());
-        command.stderr(self.logs.writer(Unit::Serve)?);
-        let mut child = spawn(&mut command)?;
-        let pid = pid_of(&child);
-        self.link = Some(Link::open(&mut child, pid, self.events.clone())?);
-        Ok(pid)
-    }
-
-    fn start_sshd(&mut self) -> Result<i32, WorkerError> {
-        sshd::prepare(&self.key_folder)?;
-        if sshd::has_key(&self.key_folder) {
-            return self.start_sshd_proper();
-        }
-        let mut command = sshd::keygen(&self.key_folder, &self.bootstrap.name)?;
-        let pid = pid_of(&self.spawn_logged(Unit::Sshd, &mut command)?);
-        self.keygen = Some(pid);
-        Ok(pid)
-    }
-
-    fn start_sshd_proper(&mut self) -> Result<i32, WorkerError> {
-        let program = sshd::find().unwrap_or(Path::new("sshd"));
-        let mut command = sshd::command(program, &self.key_folder);
-        let pid = pid_of(&self.spawn_logged(Unit::Sshd, &mut command)?);
-        self.ask(Unit::Sshd, pid);
-        Ok(pid)
-    }
-
-    fn start_containerd(&mut self) -> Result<i32, WorkerError> {
-        dockerd::prepare();
-        let program = dockerd::find_containerd().unwrap_or(Path::new("containerd"));
-        let pid = pid_of(&self.spawn_logged(Unit::Containerd, &mut dockerd::containerd(program)?)?);
-        self.ask(Unit::Containerd, pid);
-        Ok(pid)
-    }
-
-    fn start_dockerd(&mut self) -> Result<i32, WorkerError> {
-        dockerd::prepare();
-        let program = dockerd::find().unwrap_or(Path::new("dockerd"));
-        let mut command = dockerd::command(program, self.supervisor.has_containerd());
-        let pid = pid_of(&self.spawn_logged(Unit::Dockerd, &mut command)?);
-        self.ask(Unit::Dockerd, pid);
-        Ok(pid)
-    }
-
-    fn spawn_logged(&self, unit: Unit, command: &mut Command) -> Result<Child, WorkerError> {
-        let output = self.logs.writer(unit)?;
-        let errors = output.try_clone().map_err(WorkerError::system("duplicate a pipe"))?;
-        spawn(command.stdin(Stdio::null()).stdout(output).stderr(errors))
-    }
-
-    fn ask(&mut self, unit: Unit, pid: i32) {
-        let question: fn() -> std::io::Result<()> = match unit {
-            Unit::Sshd => || probe::ssh(22),
-            Unit::Containerd => || probe::listens(Path::new(dockerd::CONTAINERD_SOCKET)),
-            Unit::Dockerd => || probe::docker(Path::new(probe::DOCKER_SOCKET)),
-            // It says so itself.
-            Unit::Serve => return,
-        };
-        let events = self.events.clone();
-        let tell = move |answers| events.send(Event::Probed(unit, pid, answers)).is_ok();
-        match Probe::start(unit, question, tell) {
-            Ok(probe) => drop(self.probes.insert(unit, probe)),
-            Err(error) => say(&format!("cannot ask {} whether it answers: {error}", unit.name())),
-        }
-    }
-
     fn probed(&mut self, unit: Unit, pid: i32, answers: bool) {
         if self.supervisor.pid(unit) == Some(pid) && self.supervisor.answers(unit) != answers {
             let after = self.clock.monotonic().as_millis();
@@ -312,16 +228,7 @@ impl Init {
         self.say_failure(unit, &message);
     }
 
-    fn start_with_new_key(&mut self) {
-        let started = sshd::publish_key(&self.key_folder).and_then(|()| self.start_sshd_proper());
-        let now = self.clock.monotonic();
-        match started {
-            Ok(pid) => self.supervisor.started(Unit::Sshd, pid, now),
-            Err(error) => self.failed(Unit::Sshd, error.chain(), now),
-        }
-    }
-
-    fn failed(&mut self, unit: Unit, message: String, now: Duration) {
+    pub(super) fn failed(&mut self, unit: Unit, message: String, now: Duration) {
         self.supervisor.failed(unit, message.clone(), now);
         self.say_failure(unit, &message);
     }
@@ -366,28 +273,4 @@ fn heritage(args: &[OsString]) -> Option<Heritage> {
     let at = args.iter().position(|arg| arg == "--heritage")?;
     let text = args.get(at + 1)?.to_str()?;
     Some(serde_json::from_str(text).unwrap_or_default())
-}
-
-fn installed(unit: Unit) -> bool {
-    match unit {
-        Unit::Serve => true,
-        Unit::Sshd => sshd::find().is_some(),
-        Unit::Dockerd => dockerd::find().is_some(),
-        Unit::Containerd => dockerd::find_containerd().is_some() && dockerd::Settings::read().leaves_containerd_to_us(),
-    }
-}
-
-/// Starts a program in the folder / and with a PATH. Never waited for by its handle: PID 1 waits for everybody.
-fn spawn(command: &mut Command) -> Result<Child, WorkerError> {
-    if env::var_os("PATH").is_none() {
-        command.env("PATH", DEFAULT_PATH);
-    }
-    command
-        .current_dir("/")
-        .spawn()
-        .map_err(|source| WorkerError::Start { program: command.get_program().to_string_lossy().into_owned(), source })
-}
-
-fn pid_of(child: &Child) -> i32 {
-    i32::try_from(child.id()).expect("process numbers are positive and fit")
 }
