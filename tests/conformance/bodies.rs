@@ -336,7 +336,6 @@ pub(crate) async fn a_paused_container_is_resumed_and_can_be_stopped(world: &dyn
     assert_eq!(subject.container().await.state, ContainerState::Running);
     subject.done(resume).await;
     world.pause(&id).await;
-    subject.done(Action::UnpauseContainer { id: id.clone() }).await;
     subject.done(stop(&id)).await;
     assert!(matches!(subject.container().await.state, ContainerState::Exited { .. }));
 }

@@ -17,7 +17,7 @@ const STEADY: (u32, Duration) = (250, Duration::from_millis(10));
 const SLOWEST: Duration = Duration::from_secs(1);
 /// A bridge costs a process inside, so it is tried less often.
 const BRIDGE: (Duration, Duration) = (Duration::from_millis(100), Duration::from_secs(5));
-/// From this try on, about ten seconds after the start, every so many tries take the bridge although engine and agent
+/// This try, about ten seconds after the start, and then one in five minutes take the bridge although engine and agent
 /// share a machine: between the two there may be a wall that only the engine passes.
 const BRIDGE_AFTER: u32 = 390;
 const BRIDGE_EVERY: u32 = 300;
@@ -39,9 +39,10 @@ pub(super) async fn keep(
     state: watch::Sender<State>,
     hints: Arc<Hints>,
 ) {
-    let mut tries = 0;
+    let mut tries = 0_u32;
     loop {
-        let bridged = !dial.shares_machine().await || (tries >= BRIDGE_AFTER && tries % BRIDGE_EVERY == 0);
+        let late = tries.checked_sub(BRIDGE_AFTER).is_some_and(|since| since % BRIDGE_EVERY == 0);
+        let bridged = late || !dial.shares_machine().await;
         let ended = follow(&*dial, &target, bridged, &secret, &state, &hints).await;
         if state.send_replace(State::default()).seen.is_some() {
             tracing::debug!(workspace = %target.name, "the link to the worker is lost");
