@@ -1,11 +1,159 @@
-//! The composition root of the agent.
+//! The composition root: the only place that names concrete types together. An agent is a locked folder, a store, a
+//! runtime, the loop over both, and the API in front.
 
 use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
 
-/// Runs the agent of a folder until it is ended.
+use anyhow::Context;
+use tokio::signal::unix::{SignalKind, signal};
+
+use crate::api::{self, Api, Guard, Limits, Shutdown};
+use crate::clock::{Clock, SystemClock};
+use crate::controller::{self, Controller};
+use crate::model::admission::{self, admit_outside};
+use crate::model::files::AgentLock;
+use crate::model::{Config, Uid};
+use crate::plan;
+use crate::runtime::docker::{self, Docker, Host};
+use crate::runtime::executable::Executable;
+use crate::runtime::secret::Key;
+use crate::store::identity::{self, Identity};
+use crate::store::lock::HeldLock;
+use crate::store::{Admit, OsDisk, Store, config, folder};
+use crate::watch::Hub;
+
+/// How long after a broken-off call to the engine, or after the agent's start, that call may still take effect. The
+/// engine's own work on a create is over in well under a second; a machine under load gets some more.
+const DOUBT: Duration = Duration::from_secs(5);
+/// How long passes under way may take to end when the agent does.
+const GRACE: Duration = Duration::from_secs(10);
+/// The folder inside the agent's that is mounted into workspaces, one folder each.
+const RUN_FOLDER: &str = "run";
+
+/// Runs an agent on this folder until it is told to end, by signal or by `agent.kill`.
 ///
 /// # Errors
-/// This build has no agent.
-pub fn run(_folder: &Path) -> anyhow::Result<()> {
-    anyhow::bail!("this build has no agent")
+/// Another agent has the folder, a file of it cannot be used, or the API's address is taken.
+pub fn run(config_dir: &Path) -> anyhow::Result<()> {
+    log_to_stderr();
+    for note in folder::prepare(config_dir)? {
+        tracing::warn!("{note}");
+    }
+    let folder = config_dir.canonicalize().with_context(|| format!("{} cannot be used", config_dir.display()))?;
+    let clock: Arc<dyn Clock> = Arc::new(SystemClock::new());
+    let (pid, version) = (std::process::id(), env!("CARGO_PKG_VERSION").to_owned());
+    let info = AgentLock { pid, address: None, version, started_at: clock.wall() };
+    let lock = HeldLock::take(&folder, info)?;
+    let disk = OsDisk::new(&folder);
+    let config = Arc::new(config::load(&disk)?);
+    let store = Arc::new(Store::open(&folder, admit(&config, &clock), clock.clone())?);
+    let identity = identity::load(&disk)?;
+    for warning in store.warnings() {
+        tracing::warn!("{}", warning.message);
+    }
+    let agent = Agent { config, clock, store, identity };
+    let executor = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+    executor.block_on(agent.serve(&folder, lock))
+}
+
+fn log_to_stderr() {
+    let filter = tracing_subscriber::EnvFilter::try_from_env("PERRY_LOG")
+        .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new("info"));
+    // In tests several agents may share a process; the first one's log serves all.
+    let _ = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).try_init();
+}
+
+fn admit(config: &Arc<Config>, clock: &Arc<dyn Clock>) -> Admit {
+    let (config, clock) = (config.clone(), clock.clone());
+    Box::new(move |old, new| {
+        let uid = Uid(uuid::Uuid::new_v4().to_string());
+        let now = clock.wall();
+        let settings = admission::Settings { config: &config, now, uid, if_generation: None, allow_replace: true };
+        let outside = admit_outside(old, new, &settings)?;
+        outside.warnings.iter().for_each(|warning| tracing::warn!("{warning}"));
+        Ok(outside.state)
+    })
+}
+
+/// Everything that lives as long as the agent.
+struct Agent {
+    config: Arc<Config>,
+    clock: Arc<dyn Clock>,
+    store: Arc<Store>,
+    identity: Identity,
+}
+
+impl Agent {
+    async fn serve(self, folder: &Path, mut lock: HeldLock) -> anyhow::Result<()> {
+        let executable = Executable::own().context("the agent's own executable cannot be read")?;
+        let host = Host::from_environment(self.config.docker.host.as_deref())?;
+        let listening = api::listen(&self.config).await?;
+        let address = *listening.addresses().first().context("no address to listen on")?;
+        let settings = plan::Settings {
+            agent: self.identity.id.clone(),
+            config: (*self.config).clone(),
+            executable: executable.hash().to_owned(),
+        };
+        let docker = Arc::new(Docker::new(docker::Settings {
+            host,
+            agent: self.identity.id.clone(),
+            key: Key::new(self.identity.key.bytes().to_vec()),
+            executable,
+            run_folder: folder.join(RUN_FOLDER),
+        }));
+        let hub = Hub::new(&uuid::Uuid::new_v4().simple().to_string(), crate::watch::Limits::default())?;
+        let controller = Controller::new(controller::Parts {
+            intent: self.store.clone(),
+            runtime: docker.clone(),
+            clock: self.clock.clone(),
+            hub: hub.clone(),
+            settings,
+            doubt: DOUBT,
+            seed: u64::from_le_bytes(uuid::Uuid::new_v4().into_bytes()[..8].try_into()?),
+        });
+        let shutdown = Shutdown::new();
+        let procedures = Arc::new(Api::new(api::Parts {
+            store: self.store.clone(),
+            hub: hub.clone(),
+            controller: controller.clone(),
+            attach: docker,
+            config: self.config.clone(),
+            identity: self.api_identity(),
+            clock: self.clock.clone(),
+            shutdown: shutdown.clone(),
+        }));
+        let guard = Guard::new(listening.addresses(), &self.config.allowed_origins)?;
+        let router = api::router(procedures, guard, Limits::default(), shutdown.clone());
+        let looping = tokio::spawn(controller.clone().run());
+        lock.announce(&address.to_string())?;
+        tracing::info!("listening on http://{address}");
+        tokio::spawn(end_on_signal(shutdown.clone())?);
+        api::serve(listening, router, Limits::default(), shutdown).await;
+        hub.close();
+        controller.shutdown();
+        if tokio::time::timeout(GRACE, looping).await.is_err() {
+            tracing::warn!("passes were still under way after {} s; the next agent takes them up", GRACE.as_secs());
+        }
+        tracing::info!("ended");
+        Ok(())
+    }
+
+    fn api_identity(&self) -> api::Identity {
+        let hostname = nix::unistd::gethostname().ok().and_then(|name| name.into_string().ok());
+        let (id, started) = (self.identity.id.clone(), self.clock.wall());
+        api::Identity { id, hostname: hostname.unwrap_or_else(|| "localhost".to_owned()), started }
+    }
+}
+
+/// Ends the agent in order at the first SIGTERM or SIGINT. Workspaces go on.
+fn end_on_signal(shutdown: Shutdown) -> std::io::Result<impl Future<Output = ()>> {
+    let (mut terminate, mut interrupt) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
+    Ok(async move {
+        tokio::select! {
+            _ = terminate.recv() => {}
+            _ = interrupt.recv() => {}
+        }
+        shutdown.begin();
+    })
 }

@@ -9,7 +9,7 @@ use super::Api;
 use crate::contract::{ApiError, Conflict, ConflictReason};
 use crate::model::admission::{self, Admitted, Change, Rejection, Settings};
 use crate::model::{Issue, Issues, Name, State, Uid, View, Workspace};
-use crate::store::IntentError;
+use crate::store::{EditError, IntentError, Rejected, Store};
 
 /// A pure edit of the latest intent; `false` leaves everything as it is.
 pub type Edit = Box<dyn FnOnce(&mut State) -> bool + Send>;
@@ -26,6 +26,22 @@ pub trait Intents: Send + Sync {
     /// # Errors
     /// Nothing was committed.
     async fn commit(&self, edit: Edit) -> Result<(), IntentError>;
+}
+
+#[async_trait]
+impl Intents for Store {
+    fn snapshot(&self) -> Arc<State> {
+        Store::snapshot(self)
+    }
+
+    async fn commit(&self, edit: Edit) -> Result<(), IntentError> {
+        let edit = move |state: &mut State| if edit(state) { Ok(()) } else { Err(Rejected) };
+        match self.edit(edit).await {
+            Ok(()) | Err(EditError::Rejected(Rejected)) => Ok(()),
+            Err(EditError::Failed(error)) => Err(IntentError(error.chain())),
+            Err(error) => Err(IntentError(error.to_string())),
+        }
+    }
 }
 
 /// What an edit did.

@@ -114,7 +114,8 @@ impl StoreError {
 }
 
 /// An edit said no; why is its caller's affair.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("the edit was rejected")]
 pub struct Rejected;
 
 /// Why one edit of a commit was not committed.

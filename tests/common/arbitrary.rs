@@ -85,6 +85,7 @@ pub(crate) fn admit(workspace: &mut Workspace) {
 pub(crate) fn workspace() -> impl Strategy<Value = Workspace> {
     let adopted = (any::<bool>(), proptest::sample::subsequence(vec!["home", "docker"], 0..=2), any::<bool>());
     let adopted = adopted.prop_map(|(container, roles, replace)| Adopted {
+        pending: false,
         container: container.then(|| ID.to_owned()),
         volumes: roles.into_iter().map(|role| (role.to_owned(), format!("old-{role}"))).collect(),
         replace,

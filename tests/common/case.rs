@@ -84,7 +84,8 @@ impl Case {
             ("home".to_owned(), "old-home".to_owned()),
             ("docker".to_owned(), "old-docker".to_owned()),
         ]);
-        case.workspace.metadata.adopted = Some(Adopted { container: Some(ID.to_owned()), volumes, replace: false });
+        case.workspace.metadata.adopted =
+            Some(Adopted { container: Some(ID.to_owned()), volumes, pending: false, replace: false });
         let desired = case.desired();
         case.observed.volumes = self::volumes(&desired, |_| Seen::Present(volume(None)));
         let seen = ContainerSeen {

@@ -295,7 +295,7 @@ fn adopt(bench: &Bench, workspace: &mut Workspace, replace: bool) {
     });
     if let Some(id) = id {
         let volumes = BTreeMap::from([("home".to_owned(), "old-home".to_owned())]);
-        workspace.metadata.adopted = Some(Adopted { container: Some(id), volumes, replace });
+        workspace.metadata.adopted = Some(Adopted { container: Some(id), volumes, pending: false, replace });
     }
 }
 

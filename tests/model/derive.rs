@@ -180,7 +180,7 @@ fn a_workspace_keeps_the_prefix_that_it_was_made_with() {
 fn adopted_volumes_stand_in_for_home_and_docker() {
     let mut workspace = workspace("w");
     let volumes = BTreeMap::from([("home".to_owned(), "workspace-NAME".to_owned())]);
-    workspace.metadata.adopted = Some(Adopted { container: None, volumes, replace: false });
+    workspace.metadata.adopted = Some(Adopted { container: None, volumes, pending: false, replace: false });
     let volumes = desired_of(&workspace).volumes;
     assert_eq!((volumes[0].name.as_str(), volumes[0].adopted), ("workspace-NAME", true));
     assert_eq!((volumes[1].name.as_str(), volumes[1].adopted), ("workspace-w-docker", false));

@@ -184,7 +184,7 @@ impl Handle for Door {
         None
     }
 
-    async fn build_image(&self, progress: &(dyn Fn(&str) + Send + Sync)) -> Result<(), String> {
+    async fn build_image(&self, progress: &(dyn for<'a> Fn(&'a str) + Send + Sync)) -> Result<(), String> {
         struct Building<'a>(&'a AtomicUsize);
         impl Drop for Building<'_> {
             fn drop(&mut self) {
