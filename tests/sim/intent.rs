@@ -32,7 +32,7 @@ struct Inner {
     state: Arc<State>,
     /// What the disk may hold: the latest commit that succeeded, and every one since that the disk failed.
     possible: Vec<Arc<State>>,
-    /// Somebody wrote into the folder by hand: what is in force after the next start is not foreseen.
+    /// Somebody wrote into the folder by hand since the last commit: what a crash leaves is not foreseen.
     touched: bool,
     listeners: Vec<mpsc::UnboundedSender<Name>>,
 }
@@ -68,7 +68,6 @@ impl Desk {
         if !inner.touched && !is_expected {
             self.oracle.violation("S4: state.json is neither the old nor the new document after a crash");
         }
-        inner.touched = false;
         inner.possible.push(found);
         inner.core = Some(core);
         drop(inner);
@@ -92,6 +91,8 @@ impl Desk {
             let ok = results.into_iter().all(|result| result.is_ok());
             let found = core.state().clone();
             if ok {
+                // What somebody wrote by hand was not synced by them; a document of ours is.
+                inner.touched &= found.revision == inner.state.revision;
                 inner.possible.clear();
             }
             inner.possible.extend(told.try_recv().ok());
