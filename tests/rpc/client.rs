@@ -74,6 +74,33 @@ async fn a_connection_that_was_closed_while_idle_is_made_anew() {
 }
 
 #[tokio::test]
+async fn a_close_that_crosses_with_a_call_is_mended_because_nothing_was_sent() {
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
+    let address = listener.local_addr().expect("an address").to_string();
+    let (answered, when_answered) = std::sync::mpsc::channel();
+    let (closed, when_closed) = std::sync::mpsc::channel();
+    let server = std::thread::spawn(move || {
+        for _ in 0..2 {
+            let (mut stream, _) = listener.accept().expect("a client");
+            assert!(std::io::Read::read(&mut stream, &mut [0; 4096]).expect("a request") > 0);
+            std::io::Write::write_all(&mut stream, b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\n{}").expect("sent");
+            when_answered.recv().expect("the client has it");
+            drop(stream);
+            closed.send(()).expect("the test waits");
+        }
+    });
+    let client = Client::new(&address);
+    client.kill_agent(&NoInput {}).await.expect("an answer");
+    answered.send(()).expect("the server waits");
+    // Blocks the only thread, so that the connection does not notice before the next call.
+    when_closed.recv().expect("closed");
+    std::thread::sleep(Duration::from_millis(20));
+    client.kill_agent(&NoInput {}).await.expect("an answer on a new connection");
+    answered.send(()).expect("the server waits");
+    server.join().expect("served");
+}
+
+#[tokio::test]
 async fn no_agent_no_perry_and_half_an_answer_are_told_apart() {
     let free = {
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
