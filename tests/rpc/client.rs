@@ -101,6 +101,37 @@ async fn a_close_that_crosses_with_a_call_is_mended_because_nothing_was_sent() {
 }
 
 #[tokio::test]
+async fn a_read_that_was_cut_off_on_an_old_connection_is_repeated_and_a_write_never() {
+    for write in [false, true] {
+        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+        let client = Client::new(&listener.local_addr().expect("an address").to_string());
+        let config = serde_json::json!({ "json": Config::default() }).to_string();
+        let answer = format!("HTTP/1.1 200 OK\r\ncontent-length: {}\r\n\r\n{config}", config.len());
+        let server = tokio::spawn(async move {
+            let (mut stream, _) = listener.accept().await.expect("a client");
+            for reply in [answer.as_str(), ""] {
+                assert!(stream.read(&mut [0; 4096]).await.expect("a request") > 0);
+                stream.write_all(reply.as_bytes()).await.expect("sent");
+            }
+            drop(stream);
+            let (mut stream, _) = listener.accept().await.expect("the same again");
+            assert!(stream.read(&mut [0; 4096]).await.expect("a request") > 0);
+            stream.write_all(answer.as_bytes()).await.expect("sent");
+        });
+        client.get_config(&NoInput {}).await.expect("an answer");
+        if write {
+            let cut = client.stop_workspace(&named("a")).await.expect_err("nobody knows whether it was done");
+            assert!(matches!(cut, ClientError::Cut { .. }), "{cut:?}");
+            assert!(!server.is_finished());
+            server.abort();
+        } else {
+            client.get_config(&NoInput {}).await.expect("an answer on a new connection");
+            server.await.expect("served");
+        }
+    }
+}
+
+#[tokio::test]
 async fn no_agent_no_perry_and_half_an_answer_are_told_apart() {
     let free = {
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
