@@ -1,6 +1,8 @@
 //! Perry: isolated Docker-in-Docker workspaces on a machine of your own.
 
+pub mod agent;
 pub mod api;
+pub mod cli;
 pub mod client;
 pub mod clock;
 pub mod contract;
@@ -11,3 +13,4 @@ pub mod queue;
 pub mod runtime;
 pub mod store;
 pub mod watch;
+pub mod worker;

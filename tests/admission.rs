@@ -121,7 +121,7 @@ fn a_host_port_of_a_stopped_or_leaving_workspace_is_not_given_away() {
     admission::set_run(&mut state, &name("a"), Run::Stopped, None).expect("stopped");
     let refused = conflict(apply(&mut state, &with_ports("b", vec![port("http", 80, Some(23001))]), &config));
     assert_eq!(refused.reason, ConflictReason::PortTaken);
-    assert_eq!(refused.message, "23001 belongs to workspace a already");
+    assert_eq!(refused.message, "host port 23001 belongs to workspace a already");
     assert_eq!(refused.hint.as_deref(), Some("free ones near it: 23002, 23003, 23004; without hostPort one is chosen"));
     admission::delete(&mut state, &name("a"), now(), None).expect("deleted");
     conflict(apply(&mut state, &with_ports("b", vec![port("http", 80, Some(23001))]), &config));
@@ -134,7 +134,7 @@ fn a_host_port_of_a_stopped_or_leaving_workspace_is_not_given_away() {
 fn the_port_of_the_agent_itself_is_not_given_away() {
     let (mut state, config) = (State::default(), Config::default());
     let refused = conflict(apply(&mut state, &with_ports("a", vec![port("http", 80, Some(7391))]), &config));
-    assert_eq!(refused.message, "7391 belongs to the agent itself already");
+    assert_eq!(refused.message, "host port 7391 belongs to the agent itself already");
 }
 
 #[test]

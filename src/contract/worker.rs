@@ -5,11 +5,11 @@
 //! |---|---|
 //! | `GET /v1/health` | [`WorkerSeen`](crate::model::observed::WorkerSeen) as JSON |
 //! | `GET /v1/watch` | the same, one JSON document a line: at once, at each change; an empty line every 15 s |
-//! | `PUT /v1/config` with a [`WorkerPlan`] | 204; health shows its hash from then on |
+//! | `PUT /v1/config` with a [`WorkerPlan`] | 204 once it is followed; health shows its hash from then on |
 //! | `POST /v1/exec` with an [`ExecRequest`] | [`ExecResponse`] |
-//! | `POST /v1/reload` | 202; init replaces itself and `serve` by the executable now at [`EXECUTABLE`] |
+//! | `POST /v1/reload` | 202; init replaces itself and `serve` by the executable now at [`EXECUTABLE`], and reads [`BOOTSTRAP`] again. The connection ends. 500 where the executable is not fit: nothing has changed then |
 //!
-//! Errors are 400, 401, 404, 413 and 500 with a text/plain body.
+//! Errors are 400, 401, 404, 405, 413, 429 (64 commands or 64 watchers at a time) and 500, with a text/plain body.
 
 use serde::{Deserialize, Serialize};
 
@@ -19,7 +19,8 @@ use crate::model::desired::WorkerPlan;
 pub const FOLDER: &str = "/.perry";
 /// The worker's executable: a copy of the agent's own.
 pub const EXECUTABLE: &str = "/.perry/perry";
-/// [`Bootstrap`] as JSON, mode 0600, owned by root.
+/// [`Bootstrap`] as JSON, mode 0600, owned by root. Written by the agent before each start and each reload; the worker
+/// itself keeps the plan of a `PUT /v1/config` in it.
 pub const BOOTSTRAP: &str = "/.perry/bootstrap.json";
 /// The keys that sshd accepts besides those in the home folder, written by the worker.
 pub const AUTHORIZED_KEYS: &str = "/.perry/authorized_keys";
@@ -62,7 +63,7 @@ pub struct ExecRequest {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct ExecResponse {
-    /// What it wrote, invalid UTF-8 replaced, at most 1 MiB (the rest is dropped and `truncated` set).
+    /// What it wrote, invalid UTF-8 replaced: of the first 1 MiB (the rest is dropped and `truncated` set).
     pub stdout: String,
     /// The same for its errors.
     pub stderr: String,

@@ -7,6 +7,7 @@ pub mod condition;
 pub mod config;
 pub mod desired;
 pub mod event;
+pub mod explain;
 pub mod issue;
 pub mod manifest;
 pub mod name;

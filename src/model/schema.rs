@@ -71,8 +71,8 @@ impl Shape {
     pub fn type_name(&self) -> String {
         match self {
             Self::Object(_) => "object".to_owned(),
-            Self::Map(inner) => format!("map of {}", inner.type_name()),
-            Self::List(inner) => format!("list of {}", inner.type_name()),
+            Self::Map(inner) => format!("map of {}", inner.plural()),
+            Self::List(inner) => format!("list of {}", inner.plural()),
             Self::Text => "text".to_owned(),
             Self::Name => "name".to_owned(),
             Self::Choice(_) => "choice".to_owned(),
@@ -80,6 +80,13 @@ impl Shape {
             Self::Cpus => "number".to_owned(),
             Self::Integer(..) => "whole number".to_owned(),
             Self::Boolean => "true or false".to_owned(),
+        }
+    }
+
+    fn plural(&self) -> String {
+        match self {
+            Self::Text => "texts".to_owned(),
+            other => format!("{}s", other.type_name()),
         }
     }
 

@@ -103,7 +103,7 @@ fn check_fixed(name: &Name, port: u16, taken: &Taken<'_>) -> Result<(), Rejectio
         // What other documents of the same apply ask for is told by the one of them that comes second.
         None => return Ok(()),
     };
-    let message = format!("{port} belongs to {whose} already");
+    let message = format!("host port {port} belongs to {whose} already");
     let hint = format!("free ones near it: {}; without hostPort one is chosen", taken.near(port));
     Err(Rejection::conflict(ConflictReason::PortTaken, name, message, hint))
 }

@@ -1,0 +1,99 @@
+//! Where the agent is: the one of `client.json`, else the one that runs in the folder, else the default address.
+
+use std::path::Path;
+
+use serde::Deserialize;
+
+use super::failure::Failure;
+
+/// Where an agent with default settings listens.
+const DEFAULT: &str = "127.0.0.1:7391";
+const DEFAULT_PORT: u16 = 7391;
+
+#[derive(Deserialize)]
+struct Client {
+    worker: Option<String>,
+}
+
+#[derive(Deserialize)]
+struct Lock {
+    address: Option<String>,
+}
+
+/// The agent's address as `host:port`.
+///
+/// # Errors
+/// `client.json` is there and cannot be understood.
+pub(super) fn find(folder: &Path) -> Result<String, Failure> {
+    let path = folder.join("client.json");
+    if let Ok(text) = std::fs::read(&path) {
+        let client: Client = serde_json::from_slice(&text).map_err(|error| {
+            Failure::usage(format!("{}: {error}", path.display())).hint("it holds { \"worker\": \"host:port\" }")
+        })?;
+        if let Some(worker) = client.worker {
+            return with_port(&worker).ok_or_else(|| {
+                let message = format!("{}: worker: {worker:?} is no address", path.display());
+                Failure::usage(message).hint("write one such as my-desktop.example.com:7391")
+            });
+        }
+    }
+    // It is a hint that an agent left; a broken or old one is no reason to fail.
+    let lock = std::fs::read(folder.join("agent.lock")).ok();
+    let lock = lock.and_then(|text| serde_json::from_slice::<Lock>(&text).ok());
+    Ok(lock.and_then(|lock| lock.address).unwrap_or_else(|| DEFAULT.to_owned()))
+}
+
+fn with_port(address: &str) -> Option<String> {
+    let address = address.trim();
+    let odd = |c: char| c.is_whitespace() || c.is_control() || "/@?#\\".contains(c);
+    if address.is_empty() || address.contains(odd) {
+        return None;
+    }
+    if address.parse::<std::net::Ipv6Addr>().is_ok() {
+        return Some(format!("[{address}]:{DEFAULT_PORT}"));
+    }
+    let bracketed = address.ends_with(']');
+    match address.rsplit_once(':').filter(|_| !bracketed) {
+        Some((host, port)) => {
+            port.parse::<u16>().ok().filter(|port| *port > 0 && !host.is_empty()).map(|_| address.to_owned())
+        }
+        None => Some(format!("{address}:{DEFAULT_PORT}")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{find, with_port};
+
+    #[test]
+    fn a_port_may_be_left_out() {
+        let port = |address| with_port(address);
+        assert_eq!(port("desk").as_deref(), Some("desk:7391"));
+        assert_eq!(port("desk:80").as_deref(), Some("desk:80"));
+        assert_eq!(port("::1").as_deref(), Some("[::1]:7391"));
+        assert_eq!(port("[::1]").as_deref(), Some("[::1]:7391"));
+        assert_eq!(port("[::1]:80").as_deref(), Some("[::1]:80"));
+        for wrong in ["", "desk:", "desk:http", "http://desk", ":80", "a b", "desk:0"] {
+            assert_eq!(port(wrong), None, "{wrong}");
+        }
+    }
+
+    #[test]
+    fn client_json_goes_before_the_agent_of_the_folder_and_that_before_the_default() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let write = |name: &str, text: &str| std::fs::write(folder.path().join(name), text).expect("written");
+        assert_eq!(find(folder.path()).as_deref(), Ok("127.0.0.1:7391"));
+        write("agent.lock", "half a li");
+        assert_eq!(find(folder.path()).as_deref(), Ok("127.0.0.1:7391"));
+        write("agent.lock", r#"{"pid": 1, "address": "127.0.0.1:8000", "version": "1"}   "#);
+        assert_eq!(find(folder.path()).as_deref(), Ok("127.0.0.1:8000"));
+        write("client.json", r#"{"tokens": {}}"#);
+        assert_eq!(find(folder.path()).as_deref(), Ok("127.0.0.1:8000"));
+        write("client.json", r#"{"worker": "desk"}"#);
+        assert_eq!(find(folder.path()).as_deref(), Ok("desk:7391"));
+        write("client.json", r#"{"worker": "http://desk"}"#);
+        assert_eq!(find(folder.path()).expect_err("refused").code, 2);
+        write("client.json", "{");
+        assert_eq!(find(folder.path()).expect_err("refused").code, 2);
+    }
+}

@@ -1,0 +1,36 @@
+//! `perry restart`.
+
+use std::time::Duration;
+
+use crate::client::{Goal, Wait};
+use crate::contract::NameInput;
+use crate::model::Name;
+
+use super::context::Context;
+use super::each::{Afterwards, each};
+use super::failure::Outcome;
+use super::values;
+
+/// Restart workspaces; for one that needs you this is the next try
+#[derive(Debug, clap::Args)]
+pub(super) struct Restart {
+    /// Which.
+    #[arg(value_name = "NAME", required = true, value_parser = values::name)]
+    names: Vec<Name>,
+    /// Wait until they are ready.
+    #[arg(long)]
+    wait: bool,
+    /// How long to wait at most.
+    #[arg(long, default_value = "5m", value_name = "SPAN", value_parser = values::duration)]
+    timeout: Duration,
+}
+
+impl Restart {
+    pub(super) async fn run(self, context: &Context) -> Outcome {
+        let afterwards = Afterwards { wait: self.wait, goal: Goal::Ready, timeout: self.timeout };
+        each(context, &self.names, "is to restart", &afterwards, |client, name| async move {
+            client.restart_workspace(&NameInput { name }).await.map(|view| Wait::since(&view, Goal::Ready))
+        })
+        .await
+    }
+}

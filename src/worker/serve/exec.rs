@@ -1,0 +1,244 @@
+//! Commands without a terminal.
+
+use std::os::unix::process::ExitStatusExt;
+use std::path::PathBuf;
+use std::process::{ExitStatus, Stdio};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use axum::http::StatusCode;
+use nix::sys::signal::{Signal, killpg};
+use nix::unistd::Pid;
+use tokio::io::{AsyncRead, AsyncReadExt};
+use tokio::process::{Child, Command};
+use tokio::sync::Semaphore;
+use tokio::task::JoinHandle;
+
+use crate::contract::worker::{ExecRequest, ExecResponse};
+
+/// Commands at a time; each may hold twice [`OUTPUT`].
+const COMMANDS: usize = 64;
+/// What is kept of stdout and of stderr, in bytes.
+const OUTPUT: usize = 1 << 20;
+/// How long output may still come after a command has ended: more comes only from what it left in the background.
+const REST: Duration = Duration::from_millis(100);
+/// Streams kept flowing for what commands left in the background, so that it does not end by SIGPIPE.
+const DRAINS: usize = 256;
+/// Longer timeouts mean this: timers cannot take every number.
+const LONGEST: Duration = Duration::from_secs(365 * 24 * 3600);
+
+/// Runs commands.
+pub struct Execs {
+    /// The executable that commands are entered through.
+    own: PathBuf,
+    commands: Semaphore,
+    drains: Arc<Semaphore>,
+}
+
+impl Execs {
+    /// Commands are run by `OWN worker enter COMMAND`.
+    pub fn new(own: PathBuf) -> Self {
+        Self { own, commands: Semaphore::new(COMMANDS), drains: Arc::new(Semaphore::new(DRAINS)) }
+    }
+
+    /// Runs a command to its end. Dropping the future kills it and its children.
+    ///
+    /// # Errors
+    /// An answer's status and text: 400 for a request that names no command, 429 for one too many, 500 where nothing
+    /// can be started.
+    pub async fn run(&self, request: ExecRequest) -> Result<ExecResponse, (StatusCode, String)> {
+        validate(&request).map_err(|message| (StatusCode::BAD_REQUEST, message))?;
+        let _permit = self.commands.try_acquire().map_err(|_| {
+            (StatusCode::TOO_MANY_REQUESTS, format!("{COMMANDS} commands run already; try again when one has ended"))
+        })?;
+        let child = self
+            .spawn(&request)
+            .map_err(|error| (StatusCode::INTERNAL_SERVER_ERROR, format!("cannot start a command: {error}")))?;
+        Ok(self.follow(child, request.timeout).await)
+    }
+
+    fn spawn(&self, request: &ExecRequest) -> std::io::Result<Child> {
+        Command::new(&self.own)
+            .args(["worker", "enter"])
+            .args(&request.command)
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .process_group(0)
+            .kill_on_drop(true)
+            .spawn()
+    }
+
+    async fn follow(&self, mut child: Child, timeout: Option<u64>) -> ExecResponse {
+        let mut group = Group(child.id());
+        let stdout = Captured::start(child.stdout.take());
+        let stderr = Captured::start(child.stderr.take());
+        let limit = timeout.map_or(LONGEST, |seconds| Duration::from_secs(seconds).min(LONGEST));
+        let exit_code = match tokio::time::timeout(limit, child.wait()).await {
+            // What it left in the background goes on, as it would after `ssh host command`.
+            Ok(status) => {
+                group.spare();
+                status.map_or(126, code)
+            }
+            Err(_) => {
+                group.kill();
+                let _ = child.wait().await;
+                124
+            }
+        };
+        let until = tokio::time::Instant::now() + REST;
+        let (stdout, more) = stdout.finish(until, &self.drains).await;
+        let (stderr, even_more) = stderr.finish(until, &self.drains).await;
+        ExecResponse { stdout, stderr, exit_code, truncated: more || even_more }
+    }
+}
+
+fn validate(request: &ExecRequest) -> Result<(), String> {
+    if request.command.first().is_none_or(String::is_empty) {
+        return Err("command must be a program and its arguments, as in [\"ls\", \"-l\"]; it is empty".to_owned());
+    }
+    match request.command.iter().position(|word| word.contains('\0')) {
+        Some(index) => Err(format!("command[{index}] must not hold a NUL character")),
+        None => Ok(()),
+    }
+}
+
+/// As shells do: 128 + n where signal n ended it.
+fn code(status: ExitStatus) -> i32 {
+    status.code().or_else(|| status.signal().map(|signal| 128 + signal)).unwrap_or(126)
+}
+
+/// The process group of a command, killed where nobody waits for it any more.
+struct Group(Option<u32>);
+
+impl Group {
+    /// Its leader has ended: the number may soon be somebody else's.
+    fn spare(&mut self) {
+        self.0 = None;
+    }
+
+    fn kill(&mut self) {
+        let leader = self.0.take().and_then(|pid| i32::try_from(pid).ok());
+        if let Some(leader) = leader {
+            // It may have ended by itself just now.
+            let _ = killpg(Pid::from_raw(leader), Signal::SIGKILL);
+        }
+    }
+}
+
+impl Drop for Group {
+    fn drop(&mut self) {
+        self.kill();
+    }
+}
+
+/// What was kept of a stream.
+#[derive(Default)]
+struct Kept {
+    bytes: Vec<u8>,
+    truncated: bool,
+    /// The answer is given: nothing more is kept.
+    closed: bool,
+}
+
+impl Kept {
+    fn take(&mut self, chunk: &[u8]) {
+        if self.closed {
+            return;
+        }
+        let room = OUTPUT - self.bytes.len();
+        self.bytes.extend_from_slice(&chunk[..chunk.len().min(room)]);
+        self.truncated |= chunk.len() > room;
+    }
+}
+
+/// A stream that is read to its end, so that its writer never blocks, whatever is kept of it.
+struct Captured {
+    kept: Arc<Mutex<Kept>>,
+    reader: Option<JoinHandle<()>>,
+}
+
+impl Captured {
+    fn start(stream: Option<impl AsyncRead + Unpin + Send + 'static>) -> Self {
+        let kept = Arc::new(Mutex::new(Kept::default()));
+        let shared = Arc::clone(&kept);
+        let reader = tokio::spawn(async move {
+            let Some(mut stream) = stream else { return };
+            let mut chunk = vec![0; 32 << 10];
+            while let Ok(length @ 1..) = stream.read(&mut chunk).await {
+                shared.lock().unwrap_or_else(PoisonError::into_inner).take(&chunk[..length]);
+            }
+        });
+        Self { kept, reader: Some(reader) }
+    }
+
+    /// What came until the stream's end, or until that time.
+    async fn finish(mut self, until: tokio::time::Instant, drains: &Arc<Semaphore>) -> (String, bool) {
+        if let Some(mut reader) = self.reader.take()
+            && tokio::time::timeout_at(until, &mut reader).await.is_err()
+        {
+            keep_flowing(reader, drains);
+        }
+        let closed = Kept { closed: true, ..Kept::default() };
+        let kept = std::mem::replace(&mut *self.kept.lock().unwrap_or_else(PoisonError::into_inner), closed);
+        (String::from_utf8_lossy(&kept.bytes).into_owned(), kept.truncated)
+    }
+}
+
+impl Drop for Captured {
+    /// Nobody waits for the command any more.
+    fn drop(&mut self) {
+        if let Some(reader) = self.reader.take() {
+            reader.abort();
+        }
+    }
+}
+
+/// Goes on reading for what runs in the background, within a limit.
+fn keep_flowing(reader: JoinHandle<()>, drains: &Arc<Semaphore>) {
+    match Arc::clone(drains).try_acquire_owned() {
+        Ok(permit) => {
+            tokio::spawn(async move {
+                let _ = reader.await;
+                drop(permit);
+            });
+        }
+        Err(_) => reader.abort(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn exit_codes_are_those_of_shells() {
+        assert_eq!(code(ExitStatus::from_raw(0)), 0);
+        assert_eq!(code(ExitStatus::from_raw(3 << 8)), 3);
+        assert_eq!(code(ExitStatus::from_raw(9)), 137);
+    }
+
+    #[test]
+    fn output_beyond_the_limit_is_dropped_and_said_so() {
+        let mut kept = Kept::default();
+        kept.take(&vec![b'a'; OUTPUT]);
+        assert!(!kept.truncated, "exactly the limit is whole");
+        kept.take(b"b");
+        assert_eq!((kept.bytes.len(), kept.truncated), (OUTPUT, true));
+        kept = Kept { closed: true, ..Kept::default() };
+        kept.take(b"late");
+        assert!(kept.bytes.is_empty(), "what runs in the background costs no memory");
+    }
+
+    #[test]
+    fn a_request_without_a_command_is_refused_by_field() {
+        let request = |command: &[&str]| ExecRequest {
+            command: command.iter().map(|word| (*word).to_owned()).collect(),
+            timeout: None,
+        };
+        assert!(validate(&request(&[])).expect_err("empty").starts_with("command must be"));
+        assert!(validate(&request(&[""])).is_err());
+        assert!(validate(&request(&["a", "b\0"])).expect_err("NUL").starts_with("command[1]"));
+        assert!(validate(&request(&["a", ""])).is_ok());
+    }
+}
