@@ -99,6 +99,7 @@ fn text(info: &AgentInfo) -> String {
         ("Uptime", uptime(info.uptime)),
         ("Workspaces", info.workspaces_count.to_string()),
         ("Docker", docker),
+        ("Orphans", info.orphans.map_or_else(|| "not known".to_owned(), |count| count.to_string())),
     ];
     rows.iter().map(|(key, value)| format!("{:<12}{value}\n", format!("{key}:"))).collect()
 }

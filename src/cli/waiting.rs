@@ -122,7 +122,9 @@ fn doing(view: &View) -> (String, String) {
 fn summary(waiting: &[Waiting]) -> (String, String) {
     let mut parts = Vec::new();
     let mut last = String::new();
-    for one in waiting.iter().take(NAMED) {
+    // Until the list is complete there is nothing to say.
+    let known = waiting.iter().filter(|one| one.last != Progress::Looking);
+    for one in known.take(NAMED) {
         let (text, detail) = one.text();
         parts.push(format!("{}: {text}", one.wait.name()));
         last = detail;

@@ -1,0 +1,171 @@
+//! A real agent in this process, but for its engine (the fake one) and its store (memory): what a command line does
+//! goes through the real API, admission and loop.
+
+use std::collections::BTreeMap;
+use std::pin::Pin;
+use std::sync::{Arc, Mutex};
+
+use async_trait::async_trait;
+use futures::{Stream, StreamExt};
+use perry::api::{self, Api, Edit, Guard, Identity, Intents, Limits, Parts, Shutdown};
+use perry::clock::{Clock, SystemClock};
+use perry::contract::worker::{ExecRequest, ExecResponse};
+use perry::controller::Controller;
+use perry::model::{Config, Name, State, Uid, View, Workspace};
+use perry::plan;
+use perry::runtime::fake::{Script, World};
+use perry::runtime::{Attach, Duplex, RuntimeError};
+use perry::store::{Intent, IntentError};
+use perry::watch::Hub;
+use tokio::sync::broadcast;
+
+/// A running agent, and a folder of settings whose client.json names it. It ends when dropped.
+pub(crate) struct Agent {
+    pub(crate) folder: tempfile::TempDir,
+    pub(crate) world: World,
+    shutdown: Shutdown,
+    thread: Option<std::thread::JoinHandle<()>>,
+}
+
+impl Agent {
+    pub(crate) fn start(script: impl Script + 'static) -> Self {
+        let (tell, told) = std::sync::mpsc::channel();
+        let shutdown = Shutdown::new();
+        let end = shutdown.clone();
+        let thread = std::thread::spawn(move || {
+            let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
+            runtime.block_on(serve(script, end, |address, world| {
+                tell.send((address, world)).expect("somebody waits");
+            }));
+        });
+        let (address, world) = told.recv().expect("it starts");
+        let folder = tempfile::tempdir().expect("a folder");
+        let client = format!("{{\"worker\": \"{address}\"}}");
+        std::fs::write(folder.path().join("client.json"), client).expect("written");
+        Self { folder, world, shutdown, thread: Some(thread) }
+    }
+}
+
+impl Drop for Agent {
+    fn drop(&mut self) {
+        self.shutdown.begin();
+        if let Some(thread) = self.thread.take() {
+            thread.join().ok();
+        }
+    }
+}
+
+async fn serve(script: impl Script + 'static, shutdown: Shutdown, started: impl FnOnce(std::net::SocketAddr, World)) {
+    let clock: Arc<dyn Clock> = Arc::new(SystemClock::new());
+    let config = Config { port: 0, ..Config::default() };
+    let world = World::new(clock.clone(), script);
+    let store = Arc::new(Store::default());
+    let hub: Hub<View> = Hub::new("boot", perry::watch::Limits::default()).expect("a boot id");
+    let settings = plan::Settings { agent: "agent".to_owned(), config: config.clone(), executable: "hash".to_owned() };
+    let controller = Controller::new(perry::controller::Parts {
+        intent: store.clone(),
+        runtime: Arc::new(world.runtime("agent", "hash")),
+        clock: clock.clone(),
+        hub: hub.clone(),
+        settings,
+        doubt: std::time::Duration::ZERO,
+        seed: 1,
+    });
+    let api = Api::new(Parts {
+        store: store.clone(),
+        hub,
+        controller: controller.clone(),
+        attach: Arc::new(Echo),
+        config: Arc::new(config.clone()),
+        identity: Identity { id: "agent".to_owned(), hostname: "devbox".to_owned(), started: clock.wall() },
+        clock,
+        shutdown: shutdown.clone(),
+    });
+    let listening = api::listen(&config).await.expect("a free port");
+    started(listening.addresses()[0], world);
+    let guard = Guard::new(listening.addresses(), &[]).expect("good origins");
+    let router = api::router(Arc::new(api), guard, Limits::default(), shutdown.clone());
+    let ended = async {
+        shutdown.begun().await;
+        controller.shutdown();
+    };
+    futures::join!(controller.clone().run(), api::serve(listening, router, Limits::default(), shutdown.clone()), ended);
+}
+
+/// Intent in memory.
+struct Store {
+    state: Mutex<Arc<State>>,
+    changes: broadcast::Sender<Name>,
+}
+
+impl Default for Store {
+    fn default() -> Self {
+        Self { state: Mutex::default(), changes: broadcast::Sender::new(1024) }
+    }
+}
+
+impl Store {
+    fn read(&self) -> Arc<State> {
+        self.state.lock().expect("state").clone()
+    }
+}
+
+#[async_trait]
+impl Intents for Store {
+    fn snapshot(&self) -> Arc<State> {
+        self.read()
+    }
+
+    async fn commit(&self, edit: Edit) -> Result<(), IntentError> {
+        let mut state = self.state.lock().expect("state");
+        let mut next = State::clone(&state);
+        if edit(&mut next) {
+            *state = Arc::new(next);
+        }
+        Ok(())
+    }
+}
+
+#[async_trait]
+impl Intent for Store {
+    fn get(&self, name: &Name) -> Option<Arc<Workspace>> {
+        self.read().workspaces.get(name).cloned()
+    }
+
+    fn list(&self) -> BTreeMap<Name, Arc<Workspace>> {
+        self.read().workspaces.clone()
+    }
+
+    async fn forget(&self, name: &Name, uid: &Uid) -> Result<(), IntentError> {
+        let mut state = self.state.lock().expect("state");
+        let gone = |one: &Arc<Workspace>| one.metadata.uid == *uid && one.metadata.deletion_timestamp.is_some();
+        if state.workspaces.get(name).is_some_and(gone) {
+            Arc::make_mut(&mut state).workspaces.remove(name);
+            self.changes.send(name.clone()).ok();
+        }
+        Ok(())
+    }
+
+    fn changes(&self) -> Pin<Box<dyn Stream<Item = Name> + Send>> {
+        let receiver = self.changes.subscribe();
+        let names =
+            futures::stream::unfold(receiver, |mut receiver| async { Some((receiver.recv().await.ok()?, receiver)) });
+        names.boxed()
+    }
+}
+
+/// Commands say what they were; `false` fails.
+struct Echo;
+
+#[async_trait]
+impl Attach for Echo {
+    async fn dial(&self, _: &Uid) -> Result<Box<dyn Duplex>, RuntimeError> {
+        Err(RuntimeError::Failed("not here".to_owned()))
+    }
+
+    async fn exec(&self, _: &Uid, request: ExecRequest) -> Result<ExecResponse, RuntimeError> {
+        let exit_code = if request.command[0] == "false" { 7 } else { 0 };
+        let stdout = format!("{}\n", request.command.join(" "));
+        Ok(ExecResponse { stdout, stderr: "told on stderr\n".to_owned(), exit_code, truncated: false })
+    }
+}
