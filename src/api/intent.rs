@@ -28,7 +28,9 @@ pub trait Intents: Send + Sync {
     async fn commit(&self, edit: Edit) -> Result<(), IntentError>;
 
     /// What a person should know of the agent's files.
-    fn warnings(&self) -> Vec<AgentWarning>;
+    fn warnings(&self) -> Vec<AgentWarning> {
+        Vec::new()
+    }
 }
 
 #[async_trait]

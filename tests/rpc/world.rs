@@ -7,7 +7,6 @@ use std::sync::{Arc, Mutex};
 use async_trait::async_trait;
 use perry::api::{Api, Edit, Identity, Intents, Parts, Shutdown};
 use perry::clock::{Clock, ManualClock};
-use perry::contract::AgentWarning;
 use perry::contract::worker::{ExecRequest, ExecResponse};
 use perry::controller::{Handle, Preview};
 use perry::model::observed::{EngineSeen, Seen};
@@ -148,10 +147,6 @@ impl Intents for Door {
             self.0.commits.fetch_add(1, Ordering::SeqCst);
         }
         Ok(())
-    }
-
-    fn warnings(&self) -> Vec<AgentWarning> {
-        Vec::new()
     }
 }
 
