@@ -85,14 +85,10 @@ async fn call(app: &App, row: &'static Descriptor, headers: &HeaderMap, text: Op
     };
     let resume = headers.get("last-event-id").and_then(|id| id.to_str().ok()).map(str::to_owned);
     let answer = AssertUnwindSafe(dispatch(&*app.server, row, input, resume)).catch_unwind().await;
-    let panicked = |_| {
-        tracing::error!(procedure = row.path, "the procedure panicked");
-        Err(ApiError::Internal("a panic".to_owned()).body(row.errors))
-    };
-    match answer.unwrap_or_else(panicked) {
+    match answer.unwrap_or_else(|_| Err(ApiError::Internal("the procedure panicked".to_owned()))) {
         Ok(Reply::Json(body)) => respond::json(StatusCode::OK, body),
-        Ok(Reply::Stream(frames)) => sse::response(frames, app.shutdown.clone(), permit),
-        Err(error) => respond::error(&error),
+        Ok(Reply::Stream(frames)) => sse::response(row, frames, app.shutdown.clone(), permit),
+        Err(error) => respond::error(&respond::told(&error, row)),
     }
 }
 
