@@ -15,11 +15,9 @@ use hyper::{Method, StatusCode};
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
-use super::{App, respond, sse};
+use super::{App, Limits, respond, sse};
 use crate::contract::{ApiError, Descriptor, Effect, Reply, Shape, dispatch};
 
-/// How long a body may take to arrive.
-const ARRIVAL: Duration = Duration::from_secs(10);
 /// How much of a body that is too large is read and thrown away, so that the client is still there to read the answer.
 const DRAIN_BYTES: usize = 8 << 20;
 /// How long that may take.
@@ -59,7 +57,7 @@ async fn input(app: &App, row: &Descriptor, parts: &Parts, body: Body) -> Result
             if !is_json(&parts.headers) {
                 return Err(ApiError::UnsupportedMediaType);
             }
-            let bytes = read(app.limits.body, &parts.headers, body).await?;
+            let bytes = read(app.limits, &parts.headers, body).await?;
             Ok((!bytes.is_empty()).then(|| bytes.into()))
         }
         Method::GET if row.effect == Effect::Read => query(parts.uri.query().unwrap_or_default()),
@@ -108,14 +106,14 @@ fn is_json(headers: &HeaderMap) -> bool {
     essence.trim().eq_ignore_ascii_case("application/json")
 }
 
-async fn read(limit: usize, headers: &HeaderMap, body: Body) -> Result<Bytes, ApiError> {
+async fn read(limits: Limits, headers: &HeaderMap, body: Body) -> Result<Bytes, ApiError> {
     let announced = headers.get(CONTENT_LENGTH).and_then(|length| length.to_str().ok()?.parse::<u64>().ok());
-    if announced.is_some_and(|length| length > limit as u64) {
+    if announced.is_some_and(|length| length > limits.body as u64) {
         drain(body).await;
         return Err(ApiError::PayloadTooLarge);
     }
     let mut body = body;
-    match tokio::time::timeout(ARRIVAL, Limited::new(&mut body, limit).collect()).await {
+    match tokio::time::timeout(limits.arrival, Limited::new(&mut body, limits.body).collect()).await {
         Err(_) => Err(ApiError::Timeout),
         Ok(Ok(whole)) => Ok(whole.to_bytes()),
         Ok(Err(error)) if error.is::<LengthLimitError>() => {
