@@ -114,8 +114,7 @@ impl StoreError {
 }
 
 /// An edit said no; why is its caller's affair.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("the edit was rejected")]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Rejected;
 
 /// Why one edit of a commit was not committed.
