@@ -133,8 +133,12 @@ async fn changes_are_told_by_name_and_a_finished_deletion_is_forgotten_once() {
     store.forget(&name, &uid).await.expect("nothing happens");
     assert!(store.get(&name).is_some(), "it is not being deleted");
     let delete = Change::Delete(0);
-    store.edit(|state| Ok::<_, Infallible>(insert(state, workspace("w0", 0)))).await.expect("committed");
-    store.edit(move |state| Ok::<_, Infallible>(delete.apply(state))).await.expect("committed");
+    add(&store, "w0").await.expect("committed");
+    let delete = move |state: &mut State| {
+        delete.apply(state);
+        Ok::<_, Infallible>(())
+    };
+    store.edit(delete).await.expect("committed");
     assert_eq!(next_change(&mut changes).await, "w0");
     let name: Name = "w0".parse().expect("a name");
     let uid = store.get(&name).expect("there").metadata.uid.clone();
