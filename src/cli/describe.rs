@@ -117,7 +117,7 @@ fn conditions(context: &Context, view: &View) -> String {
             status.to_owned(),
             values::age(condition.last_transition_time, context.now()),
             condition.reason.clone(),
-            condition.message.replace('\n', " "),
+            values::line(&condition.message),
         ]);
     }
     if view.conditions.is_empty() { String::new() } else { table.render() }
@@ -135,7 +135,7 @@ fn startup(view: &View) -> String {
             StepState::Failed => "failed",
         };
         let time = step.duration_ms.map(values::span).unwrap_or_default();
-        let message = step.message.clone().unwrap_or_default().replace('\n', " ");
+        let message = values::line(step.message.as_deref().unwrap_or_default());
         table.row(vec![step.name.clone(), state.to_owned(), time, message]);
     }
     table.render()

@@ -92,7 +92,7 @@ fn cells(context: &Context, event: &Event) -> Vec<String> {
         values::age(event.at, context.now()),
         severity.to_owned(),
         event.name.to_string(),
-        event.reason.clone(),
-        format!("{}{times}", event.message.replace('\n', " ")),
+        values::line(&event.reason),
+        format!("{}{times}", values::line(&event.message)),
     ]
 }

@@ -8,6 +8,8 @@ use crate::client::ClientError;
 use crate::contract::{Code, ErrorBody};
 use crate::model::manifest::BadManifest;
 
+use super::values;
+
 /// Done.
 pub(super) const DONE: u8 = 0;
 /// It failed.
@@ -79,10 +81,10 @@ impl Failure {
             |word: &str, code: u8| if color { format!("\x1b[1;{code}m{word}:\x1b[0m") } else { format!("{word}:") };
         for error in &self.errors {
             // When stderr is gone there is nobody to tell.
-            writeln!(stderr, "{} {error}", word("error", 31)).ok();
+            writeln!(stderr, "{} {}", word("error", 31), values::lines(error)).ok();
         }
         if let Some(hint) = &self.hint {
-            writeln!(stderr, "{} {hint}", word("hint", 36)).ok();
+            writeln!(stderr, "{} {}", word("hint", 36), values::lines(hint)).ok();
         }
     }
 }

@@ -182,7 +182,7 @@ impl Get {
                 line.image.to_owned(),
                 line.generation.to_string(),
                 none(labels.collect::<Vec<_>>().join(",")),
-                line.message.replace('\n', " "),
+                values::line(line.message),
             ]);
         }
         cells

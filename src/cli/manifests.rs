@@ -1,12 +1,13 @@
 //! Manifests from files, folders and standard input; and what the agent says of them, told at their lines.
 
+use std::collections::HashMap;
 use std::io::Read;
 use std::path::{Path, PathBuf};
 
 use crate::client::ClientError;
 use crate::contract::{Code, ErrorBody};
 use crate::model::manifest::{self, Located, MAX_BYTES};
-use crate::model::{Document, Issue, Issues};
+use crate::model::{Document, Issue, Issues, Name};
 
 use super::failure::{CONFLICT, Failure, USAGE};
 
@@ -38,7 +39,25 @@ pub(super) fn read(names: &[PathBuf]) -> Result<Manifests, Failure> {
         }
     }
     Failure::all(failures)?;
+    once_each(&located)?;
     Ok(Manifests(located))
+}
+
+/// The agent would say so too, but does not know the files.
+fn once_each(located: &[Located]) -> Result<(), Failure> {
+    let mut first: HashMap<&Name, &Located> = HashMap::new();
+    let mut failures = Vec::new();
+    for one in located {
+        let name = &one.document.metadata.name;
+        if let Some(first) = first.get(name) {
+            let message = format!("{name} is described twice, first in {}: leave one out", first.source());
+            let issue = Issue::new("metadata.name", message);
+            failures.push(Failure::from(one.blame(&Issues(vec![issue]))));
+        } else {
+            first.insert(name, one);
+        }
+    }
+    Failure::all(failures)
 }
 
 fn is_stdin(name: &Path) -> bool {

@@ -30,6 +30,17 @@ pub(super) fn span(millis: u64) -> String {
     }
 }
 
+/// A text from the agent on one line and without control characters: what an engine or a program in a workspace said
+/// must not steer a terminal.
+pub(super) fn line(text: &str) -> String {
+    text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect()
+}
+
+/// The same with its line breaks.
+pub(super) fn lines(text: &str) -> String {
+    text.chars().map(|c| if c.is_control() && c != '\n' { ' ' } else { c }).collect()
+}
+
 /// An age in one unit: `5s`, `3m`, `2h`, `4d`.
 pub(super) fn age(since: jiff::Timestamp, now: jiff::Timestamp) -> String {
     // A clock that was set back makes nothing older than it is.

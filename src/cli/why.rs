@@ -21,7 +21,7 @@ impl Why {
         let client = context.client()?;
         match client.get_workspace(&NameInput { name: self.name.clone() }).await {
             Ok(view) => {
-                context.print(&sentence(&view, context.now()))?;
+                context.print(&(values::line(&sentence(&view, context.now())) + "\n"))?;
                 Ok(DONE)
             }
             Err(error) => Err(context.failure(&client, &self.name, error).await),
@@ -29,7 +29,7 @@ impl Why {
     }
 }
 
-/// One sentence with a line break.
+/// One sentence.
 fn sentence(view: &View, now: jiff::Timestamp) -> String {
     let name = &view.name;
     let of = |kind| view.condition(kind).filter(|condition| condition.status == ConditionStatus::True);
@@ -41,25 +41,25 @@ fn sentence(view: &View, now: jiff::Timestamp) -> String {
         None => String::new(),
     };
     if let Some(stalled) = of(ConditionType::Stalled) {
-        return format!("{name} has needed you for {}{}.\n", since(stalled), why(Some(stalled)));
+        return format!("{name} has needed you for {}{}.", since(stalled), why(Some(stalled)));
     }
     if let (Some(ready), Phase::Running) = (of(ConditionType::Ready), view.status) {
-        return format!("{name} has been ready for {}.\n", since(ready));
+        return format!("{name} has been ready for {}.", since(ready));
     }
     match view.status {
-        Phase::Running => format!("{name} runs{}.\n", why(ready)),
-        Phase::Stopped => format!("{name} is stopped, as was asked for; perry start {name} brings it up.\n"),
-        Phase::Stopping => format!("{name} is on its way to stopped.\n"),
-        Phase::Deleting => format!("{name} is being deleted{}.\n", why(ready)),
-        Phase::Unknown => format!("Nothing is known of {name}{}.\n", why(ready)),
+        Phase::Running => format!("{name} runs{}.", why(ready)),
+        Phase::Stopped => format!("{name} is stopped, as was asked for; perry start {name} brings it up."),
+        Phase::Stopping => format!("{name} is on its way to stopped."),
+        Phase::Deleting => format!("{name} is being deleted{}.", why(ready)),
+        Phase::Unknown => format!("Nothing is known of {name}{}.", why(ready)),
         Phase::Creating => match running_step(view) {
-            Some(step) => format!("{name} is starting and at the step {step}.\n"),
-            None => format!("{name} is starting{}.\n", why(ready)),
+            Some(step) => format!("{name} is starting and at the step {step}."),
+            None => format!("{name} is starting{}.", why(ready)),
         },
         Phase::Error => {
             let reconciling = of(ConditionType::Reconciling);
             let next = if reconciling.is_some() { ", and is tried again" } else { "" };
-            format!("{name} is not right{}{next}.\n", why(ready.or(reconciling)))
+            format!("{name} is not right{}{next}.", why(ready.or(reconciling)))
         }
     }
 }
@@ -89,12 +89,12 @@ mod tests {
     fn every_state_is_one_sentence() {
         let now = "2025-01-10T15:35:00Z".parse().expect("a time");
         for (status, condition, value, right) in [
-            ("running", "Ready", "True", "web has been ready for 5m.\n"),
-            ("error", "Stalled", "True", "web has needed you for 5m: no such image (PullFailed).\n"),
-            ("error", "Ready", "False", "web is not right: no such image (PullFailed).\n"),
-            ("creating", "Ready", "False", "web is starting: no such image (PullFailed).\n"),
-            ("unknown", "ImagePresent", "True", "Nothing is known of web.\n"),
-            ("stopped", "Ready", "False", "web is stopped, as was asked for; perry start web brings it up.\n"),
+            ("running", "Ready", "True", "web has been ready for 5m."),
+            ("error", "Stalled", "True", "web has needed you for 5m: no such image (PullFailed)."),
+            ("error", "Ready", "False", "web is not right: no such image (PullFailed)."),
+            ("creating", "Ready", "False", "web is starting: no such image (PullFailed)."),
+            ("unknown", "ImagePresent", "True", "Nothing is known of web."),
+            ("stopped", "Ready", "False", "web is stopped, as was asked for; perry start web brings it up."),
         ] {
             assert_eq!(sentence(&view(status, condition, value), now), right);
         }

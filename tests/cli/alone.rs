@@ -161,6 +161,18 @@ fn a_folder_of_manifests_is_read_by_name_and_every_bad_file_is_told() {
 }
 
 #[test]
+fn a_workspace_described_in_two_files_is_told_with_both() {
+    let (folder, _) = unreachable();
+    let text = "apiVersion: perry.dev/v1\nkind: Workspace\nmetadata: { name: web }\n";
+    let [a, b] = ["a.yaml", "b.yaml"].map(|name| folder.path().join(name).display().to_string());
+    fs::write(&a, text).expect("written");
+    fs::write(&b, text).expect("written");
+    let told = perry(folder.path(), &["apply", "-f", &a, &b]);
+    let right = format!("error: {b}:3:19: metadata.name: web is described twice, first in {a}: leave one out\n");
+    assert!(told.code == 2 && told.err.starts_with(&right), "{told:?}");
+}
+
+#[test]
 fn a_file_that_never_ends_is_not_read_to_its_end() {
     let (folder, _) = unreachable();
     let told = perry(folder.path(), &["apply", "-f", "/dev/zero"]);

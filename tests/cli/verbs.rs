@@ -226,11 +226,11 @@ fn wait_ends_with_0_when_it_came_and_with_6_when_not() {
     let agent = agent();
     let told = run(&agent, &["wait", "web", "--for", "deleted"]);
     assert_eq!((told.code, told.err.as_str()), (0, "web is deleted\n"));
-    let told = run(&agent, &["wait", "web", "--timeout", "300ms"]);
+    let told = run(&agent, &["wait", "web", "--timeout", "2s"]);
     assert_eq!(told.code, 6);
     assert!(
         told.err.ends_with(
-            "error: web was not ready within 300ms: there is none of that name\nhint: see why: perry describe web\n"
+            "error: web was not ready within 2s: there is none of that name\nhint: see why: perry describe web\n"
         ),
         "{told:?}"
     );
