@@ -26,13 +26,22 @@ pub(super) struct Memory {
     pub(super) intent_changed: Arc<Notify>,
     uid: Option<Uid>,
     generation: u64,
-    parked_with: Option<Plan>,
+    held: Option<Held>,
     /// Starts in a row without a long life in between.
     quick_starts: u32,
     last_start: Option<Duration>,
     waiting_since: Option<Duration>,
     last_done: Vec<Action>,
     repeats: u32,
+}
+
+/// Actions that are not tried before their time, however often one is told to look: what failed may itself have made the
+/// engine say that something happened.
+#[derive(Debug)]
+struct Held {
+    /// What was left to do when it failed. A plan of anything else means that what is seen has changed.
+    actions: Vec<Action>,
+    until: Duration,
 }
 
 /// What a pass does after its look.
@@ -115,14 +124,18 @@ impl Memory {
     }
 
     fn decide_to_act(&mut self, plan: &Plan, now: Duration) -> Decision {
-        if self.failure.as_ref().is_some_and(|failure| failure.parked) {
-            if self.parked_with.get_or_insert_with(|| plan.clone()) == plan {
-                return Decision::Settled;
+        let parked = self.failure.as_ref().is_some_and(|failure| failure.parked);
+        match self.held.as_ref().filter(|held| held.actions == plan.actions) {
+            Some(_) if parked => return Decision::Settled,
+            Some(held) if now < held.until => return Decision::Later(held.until - now),
+            None if parked => {
+                // What is seen has changed: worth another try.
+                self.recover();
+                self.quick_starts = 0;
             }
-            // What is seen has changed: worth another try.
-            self.recover();
-            self.quick_starts = 0;
+            Some(_) | None => {}
         }
+        self.held = None;
         if plan.actions.iter().any(|action| matches!(action, Action::StartContainer { .. }))
             && let Some(decision) = self.hold_start(now)
         {
@@ -133,7 +146,7 @@ impl Memory {
     }
 
     fn recover(&mut self) {
-        (self.failure, self.parked_with) = (None, None);
+        (self.failure, self.held) = (None, None);
     }
 
     /// Spaces out the starts of a container that keeps ending, and ends them at last.
@@ -191,10 +204,16 @@ impl Memory {
         self.failure.insert(Failure { reason, attempts, parked, next_try: None })
     }
 
-    /// Gives up until something changes.
-    pub(super) fn park(&mut self, reason: Reason) {
+    /// Gives up these actions until something changes.
+    pub(super) fn park(&mut self, reason: Reason, actions: &[Action]) {
         let attempts = self.failure.as_ref().map_or(1, |failure| failure.attempts.max(1));
         self.failure = Some(Failure { reason, attempts, parked: true, next_try: None });
+        self.hold(actions, Duration::MAX);
+    }
+
+    /// Has these actions, if they are what is planned next, wait until then.
+    pub(super) fn hold(&mut self, actions: &[Action], until: Duration) {
+        self.held = Some(Held { actions: actions.to_vec(), until });
     }
 
     /// Whether the workspace has waited for itself longer than it should take.

@@ -165,7 +165,8 @@ impl Controller {
         let workspace = self.parts.intent.get(name)?;
         let reason = Reason::new("Panic", "a pass panicked; this is a bug in Perry, see the agent's log");
         // To show the failure may be what panics.
-        let failed = AssertUnwindSafe(|| self.failed(&workspace, reason, |memory, reason| memory.failed(reason, None)));
+        let failed =
+            AssertUnwindSafe(|| self.failed(&workspace, reason, &[], |memory, reason| memory.failed(reason, None)));
         std::panic::catch_unwind(failed).unwrap_or_else(|_| Some(self.back_off(&workspace)))
     }
 

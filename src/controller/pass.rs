@@ -52,14 +52,14 @@ impl Controller {
             Decision::Park(reason) => {
                 self.event(workspace, Severity::Warning, &reason.reason, &reason.message);
                 let reason = reason.hint(format!("perry restart {name} tries again"));
-                self.memory_of(workspace, |memory| memory.park(reason));
+                self.memory_of(workspace, |memory| memory.park(reason, actions));
                 self.publish(name);
                 Some(self.resync())
             }
             Decision::Fruitless => {
                 let doing = actions.first().map(ToString::to_string).unwrap_or_default();
                 let reason = Reason::new("NoProgress", format!("{doing}: succeeded, but nothing changed by it"));
-                self.failed(workspace, reason, Memory::fruitless)
+                self.failed(workspace, reason, actions, Memory::fruitless)
             }
             Decision::Forget => self.finish_deletion(workspace).await,
         }
@@ -105,7 +105,7 @@ impl Controller {
             }
             match self.apply(workspace, &actions[index..]).await {
                 Ok(Ok(())) => {}
-                Ok(Err(error)) => return self.action_failed(workspace, action, &error),
+                Ok(Err(error)) => return self.action_failed(workspace, &actions[index..], &error),
                 Err(Superseded) => return Some(Duration::ZERO),
             }
             if slot.is_none() {
@@ -182,20 +182,25 @@ impl Controller {
         }
     }
 
-    fn action_failed(&self, workspace: &Workspace, action: &Action, error: &RuntimeError) -> Next {
-        let verdict = judge(error, &action.to_string());
+    /// The first of these actions failed.
+    fn action_failed(&self, workspace: &Workspace, actions: &[Action], error: &RuntimeError) -> Next {
+        let verdict = judge(error, &actions[0].to_string());
         if verdict.in_doubt {
             let until = self.parts.clock.monotonic() + self.parts.doubt;
             self.memory_of(workspace, |memory| memory.in_doubt_until = memory.in_doubt_until.max(until));
         }
-        self.failed(workspace, verdict.reason, |memory, reason| memory.failed(reason, verdict.limit))
+        // An engine that can tell of anything answers again: then there is no reason to wait.
+        let held = if matches!(error, RuntimeError::Unreachable(_)) { &[] } else { actions };
+        self.failed(workspace, verdict.reason, held, |memory, reason| memory.failed(reason, verdict.limit))
     }
 
-    /// Says and remembers a failure, and when to try again: at once where intent is another by now.
+    /// Says and remembers a failure, and when to try again: at once where intent is another by now. What is `held` is
+    /// not tried before, whatever happens.
     pub(super) fn failed(
         &self,
         workspace: &Workspace,
         reason: Reason,
+        held: &[Action],
         remember: impl FnOnce(&mut Memory, Reason) -> &mut Failure,
     ) -> Next {
         let Metadata { name, uid, generation, .. } = &workspace.metadata;
@@ -207,10 +212,12 @@ impl Controller {
             Reason { hint: reason.hint.or_else(|| Some(format!("perry restart {name} tries again"))), ..reason };
         let delay = self.back_off(workspace);
         let next_try = self.parts.clock.wall().saturating_add(delay).unwrap_or(jiff::Timestamp::MAX);
+        let until = self.parts.clock.monotonic() + delay;
         self.memory_of(workspace, |memory| {
             if memory.is_for(uid, *generation) {
                 let failure = remember(memory, reason);
                 failure.next_try = (!failure.parked).then_some(next_try);
+                memory.hold(held, until);
             }
         });
         self.publish(name);
@@ -229,7 +236,7 @@ impl Controller {
             }
             Err(error) => {
                 let reason = Reason::new("NotForgotten", error.to_string());
-                self.failed(workspace, reason, |memory, reason| memory.failed(reason, None))
+                self.failed(workspace, reason, &[], |memory, reason| memory.failed(reason, None))
             }
         }
     }
