@@ -6,8 +6,9 @@ use perry::model::condition::ConditionType as Type;
 use perry::model::{Phase, Run};
 use perry::queue::{BACKOFF_CEILING, BACKOFF_FLOOR};
 use perry::runtime::RuntimeError;
+use perry::store::Intent;
 
-use crate::common::fixture::{name, workspace};
+use crate::common::fixture::{desired_of, name, workspace};
 use crate::common::harness::{Loop, MINUTE, SECOND};
 
 fn no_space() -> RuntimeError {
@@ -135,17 +136,25 @@ fn each_time_it_is_given_up_it_stays_so() {
     world.until(|world| world.is("w", Type::Stalled));
     world.advance(3 * MINUTE);
     assert_eq!(world.faults.times("start").len(), 16, "eight more");
-    // Put right by somebody, and broken in another way.
-    world.faults.heal();
-    world.meddle(|engine| engine.containers.clear());
+}
+
+#[test]
+fn what_was_given_up_put_right_by_somebody_and_broken_in_another_way_is_given_up_again_for_good() {
+    let mut world = Loop::new();
+    world.put(workspace("w"));
+    world.faults.fail("configure-worker", no_space());
+    world.edit("w", |workspace| workspace.spec.ssh.authorized_keys = vec!["ssh-ed25519 K".to_owned()]);
+    world.until(|world| world.is("w", Type::Stalled));
+    world.advance(3 * MINUTE);
+    let hash = desired_of(&world.intent.get(&name("w")).expect("stored")).worker.hash;
+    let id = world.container("w").expect("made");
+    world.meddle(|engine| engine.containers.get_mut(&id).expect("there").config = hash);
     assert!(world.is_ready("w"));
-    world.advance(MINUTE);
-    world.faults.fail("create", no_space());
-    let before = world.faults.times("create").len();
-    world.meddle(|engine| engine.containers.clear());
+    world.faults.fail("start", no_space());
+    world.meddle(|engine| engine.exit(&id, 1));
     world.until(|world| world.is("w", Type::Stalled));
     world.advance(20 * MINUTE);
-    assert_eq!(world.faults.times("create").len(), before + 8);
+    assert_eq!(world.faults.times("start").len(), 1 + 8);
 }
 
 #[test]

@@ -56,7 +56,11 @@ fn no_action_of_an_older_generation_begins_once_a_newer_one_is_stored() {
 fn what_is_shown_never_goes_back_to_an_older_generation() {
     let mut world = Loop::new();
     let mut watcher = world.hub.subscribe(None);
-    world.faults.slow("create", 10 * SECOND);
+    let fails = Fate { effect: None, reply: Reply::Error(10 * SECOND, RuntimeError::Failed("no".to_owned())) };
+    let mut first = true;
+    world
+        .faults
+        .on_call(move |action| (action.step() == "create" && std::mem::take(&mut first)).then(|| fails.clone()));
     world.put(workspace("w"));
     world.advance(SECOND);
     for _ in 0..3 {
