@@ -4,13 +4,13 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use jiff::Timestamp;
 use tokio::sync::Notify;
 
 use super::policy;
 use super::startup::Timeline;
 use crate::model::{Action, Condition, Plan, Reason, Uid, Verdict, Workspace};
 use crate::plan::{Failure, Look};
+use crate::queue::BACKOFF_FLOOR;
 
 /// What is remembered of one workspace.
 #[derive(Debug, Default)]
@@ -26,13 +26,22 @@ pub(super) struct Memory {
     pub(super) intent_changed: Arc<Notify>,
     uid: Option<Uid>,
     generation: u64,
-    parked_with: Option<Plan>,
+    held: Option<Held>,
     /// Starts in a row without a long life in between.
     quick_starts: u32,
     last_start: Option<Duration>,
     waiting_since: Option<Duration>,
     last_done: Vec<Action>,
     repeats: u32,
+}
+
+/// Actions that are not tried before their time, however often one is told to look: what failed may itself have made the
+/// engine say that something happened.
+#[derive(Debug)]
+struct Held {
+    /// What was left to do when it failed. A plan of anything else means that what is seen has changed.
+    actions: Vec<Action>,
+    until: Duration,
 }
 
 /// What a pass does after its look.
@@ -50,12 +59,14 @@ pub(super) enum Decision {
     Park(Reason),
     /// Count this as a failure: the actions succeed and change nothing.
     Fruitless,
+    /// The look was for an intent that is not the stored one any more: begin anew.
+    Superseded,
     /// It is gone: forget it.
     Forget,
 }
 
 impl Memory {
-    /// Intent as it is now: a new generation, and still more a new incarnation, is a new try.
+    /// Takes in the stored intent: a new generation, and still more a new incarnation, is a new try.
     pub(super) fn meet(&mut self, workspace: &Workspace) {
         let metadata = &workspace.metadata;
         if self.uid.as_ref() != Some(&metadata.uid) {
@@ -64,16 +75,24 @@ impl Memory {
         }
         if self.generation != metadata.generation {
             self.generation = metadata.generation;
-            (self.failure, self.parked_with, self.waiting_since) = (None, None, None);
+            self.recover();
+            self.waiting_since = None;
             (self.quick_starts, self.repeats) = (0, 0);
             self.last_done.clear();
         }
     }
 
+    /// Whether this intent is the stored one, and not one that a pass still works for.
+    pub(super) fn is_for(&self, uid: &Uid, generation: u64) -> bool {
+        self.uid.as_ref() == Some(uid) && self.generation == generation
+    }
+
     /// Takes in a look and decides what the pass does.
     pub(super) fn decide(&mut self, look: Look, now: Duration) -> Decision {
-        let converged = look.plan.verdict == Verdict::Converged;
-        self.timeline.look(&look.desired, &look.observed, converged, now);
+        if !self.is_for(&look.desired.owner.uid, look.desired.generation) {
+            return Decision::Superseded;
+        }
+        self.timeline.look(&look.observed, look.plan.verdict == Verdict::Converged, now);
         self.observed_generation = self.observed_generation.max(look.desired.generation);
         let plan = look.plan.clone();
         self.look = Some(look);
@@ -84,7 +103,7 @@ impl Memory {
             Verdict::Act => self.decide_to_act(&plan, now),
             Verdict::Unknown(_) => Decision::BackOff,
             Verdict::Waiting(_) => {
-                self.failure = None;
+                self.recover();
                 let since = *self.waiting_since.get_or_insert(now);
                 let overdue = (since + policy::OVERDUE).saturating_sub(now);
                 let settled = self.in_doubt_until.saturating_sub(now);
@@ -92,11 +111,11 @@ impl Memory {
                 Decision::Later(soonest.unwrap_or(policy::WAITING_POLL))
             }
             Verdict::Blocked(_) => {
-                self.failure = None;
+                self.recover();
                 Decision::Later(policy::BLOCKED_POLL)
             }
             Verdict::Converged => {
-                self.failure = None;
+                self.recover();
                 self.last_done.clear();
                 Decision::Settled
             }
@@ -105,20 +124,29 @@ impl Memory {
     }
 
     fn decide_to_act(&mut self, plan: &Plan, now: Duration) -> Decision {
-        if self.failure.as_ref().is_some_and(|failure| failure.parked) {
-            if self.parked_with.get_or_insert_with(|| plan.clone()) == plan {
-                return Decision::Settled;
+        let parked = self.failure.as_ref().is_some_and(|failure| failure.parked);
+        match self.held.as_ref().filter(|held| held.actions == plan.actions) {
+            Some(_) if parked => return Decision::Settled,
+            Some(held) if now < held.until => return Decision::Later(held.until - now),
+            None if parked => {
+                // What is seen has changed: worth another try.
+                self.recover();
+                self.quick_starts = 0;
             }
-            // What is seen has changed: worth another try.
-            (self.failure, self.parked_with, self.quick_starts) = (None, None, 0);
+            Some(_) | None => {}
         }
+        self.held = None;
         if plan.actions.iter().any(|action| matches!(action, Action::StartContainer { .. }))
             && let Some(decision) = self.hold_start(now)
         {
             return decision;
         }
         self.repeats = if self.last_done == plan.actions { self.repeats + 1 } else { 0 };
-        if self.repeats >= policy::MAX_REPEATS { Decision::Fruitless } else { Decision::Act }
+        if self.repeats > policy::MAX_REPEATS { Decision::Fruitless } else { Decision::Act }
+    }
+
+    fn recover(&mut self) {
+        (self.failure, self.held) = (None, None);
     }
 
     /// Spaces out the starts of a container that keeps ending, and ends them at last.
@@ -134,8 +162,9 @@ impl Memory {
             let message = format!("the container ended {} times soon after its start", self.quick_starts);
             return Some(Decision::Park(Reason::new("CrashLoop", message)));
         }
-        // 0, 250 ms, 500 ms, 1 s after the 1st, 2nd, 3rd, 4th start: the first death may have been an accident.
-        let pause = Duration::from_millis(250 << self.quick_starts).saturating_sub(Duration::from_millis(500));
+        // Nothing, 250 ms, 500 ms, 1 s after the 1st, 2nd, 3rd, 4th start: the first death may have been an accident.
+        let pause =
+            if self.quick_starts == 1 { Duration::ZERO } else { BACKOFF_FLOOR * (1 << (self.quick_starts - 2)) };
         let wait = (last + pause).saturating_sub(now);
         (!wait.is_zero()).then_some(Decision::Later(wait))
     }
@@ -148,35 +177,47 @@ impl Memory {
         }
     }
 
-    /// A whole plan was done.
-    pub(super) fn all_done(&mut self, actions: &[Action]) {
-        self.failure = None;
-        self.last_done = actions.to_vec();
+    /// A plan was carried out as far as one pass goes, without an error.
+    pub(super) fn carried_out(&mut self, actions: &[Action]) {
+        // Where the same was done before, it changed nothing, and may be what failed.
+        if self.last_done != actions {
+            self.failure = None;
+            self.last_done = actions.to_vec();
+        }
     }
 
-    /// An action failed, or was fruitless.
+    /// An action failed.
     pub(super) fn failed(&mut self, reason: Reason, limit: Option<u32>) -> &mut Failure {
         self.last_done.clear();
+        self.count_failure(reason, limit)
+    }
+
+    /// Actions succeed again and again and change nothing. After the back-off they get one more try.
+    pub(super) fn fruitless(&mut self, reason: Reason) -> &mut Failure {
+        self.repeats = policy::MAX_REPEATS - 1;
+        self.count_failure(reason, Some(policy::MAX_ATTEMPTS))
+    }
+
+    fn count_failure(&mut self, reason: Reason, limit: Option<u32>) -> &mut Failure {
         let attempts = self.failure.as_ref().map_or(0, |failure| failure.attempts) + 1;
         let parked = limit.is_some_and(|limit| attempts >= limit);
         self.failure.insert(Failure { reason, attempts, parked, next_try: None })
     }
 
-    /// Gives up until something changes.
-    pub(super) fn park(&mut self, reason: Reason) {
+    /// Gives up these actions until something changes.
+    pub(super) fn park(&mut self, reason: Reason, actions: &[Action]) {
         let attempts = self.failure.as_ref().map_or(1, |failure| failure.attempts.max(1));
         self.failure = Some(Failure { reason, attempts, parked: true, next_try: None });
+        self.hold(actions, Duration::MAX);
+    }
+
+    /// Has these actions, if they are what is planned next, wait until then.
+    pub(super) fn hold(&mut self, actions: &[Action], until: Duration) {
+        self.held = Some(Held { actions: actions.to_vec(), until });
     }
 
     /// Whether the workspace has waited for itself longer than it should take.
     pub(super) fn overdue(&self, now: Duration) -> bool {
         self.waiting_since.is_some_and(|since| now >= since + policy::OVERDUE)
-    }
-
-    /// When a failure is tried again, for people.
-    pub(super) fn next_try(&mut self, at: Timestamp) {
-        if let Some(failure) = &mut self.failure {
-            failure.next_try = Some(at);
-        }
     }
 }

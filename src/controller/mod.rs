@@ -14,26 +14,29 @@ mod startup;
 
 use std::collections::BTreeMap;
 use std::panic::AssertUnwindSafe;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use futures::stream::FuturesUnordered;
 use futures::{FutureExt, StreamExt};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 pub use handle::{Handle, Preview};
 
 use crate::clock::Clock;
-use crate::model::{Event, Name, Severity, View, Workspace};
+use crate::model::{Event, Name, Reason, Severity, View, Workspace};
 use crate::plan::{Picture, Settings};
-use crate::queue::{Backoff, Jitter, WorkQueue};
+use crate::queue::{Backoff, Claim, Jitter, WorkQueue};
 use crate::runtime::{Hint, Runtime};
 use crate::store::Intent;
 use crate::watch::Hub;
 use events::EventLog;
 use memory::Memory;
 
-/// Passes at once. A pass is almost all waiting, so this is far above the number of processors; it keeps a burst of a
-/// thousand applies from opening a thousand connections to the engine.
+/// Passes that look or act at once. A pass is almost all waiting, so this is far above the number of processors; it keeps
+/// a burst of a thousand applies from opening a thousand connections to the engine. A pass that fetches an image, which
+/// may take half an hour, does not count: the runtime has permits of its own for that.
 const PASSES: usize = 64;
 
 /// What the controller works with.
@@ -62,7 +65,13 @@ pub struct Controller {
     backoff: Mutex<Backoff<Name>>,
     jitter: Mutex<Jitter>,
     events: EventLog,
+    slots: Arc<Semaphore>,
+    /// No pass is to begin, and what can be broken off is.
+    stopping: AtomicBool,
 }
+
+/// A pass's share of [`PASSES`].
+type Slot = OwnedSemaphorePermit;
 
 impl Controller {
     /// A controller that does nothing until [`run`](Self::run).
@@ -73,6 +82,8 @@ impl Controller {
             backoff: Mutex::new(Backoff::new(parts.seed)),
             jitter: Mutex::new(Jitter::new(parts.seed.wrapping_add(1))),
             events: EventLog::new(),
+            slots: Arc::new(Semaphore::new(PASSES)),
+            stopping: AtomicBool::new(false),
             parts,
         })
     }
@@ -92,8 +103,8 @@ impl Controller {
                     Hint::Workspace(name) => self.queue.add(name),
                     Hint::Everything => self.everything(Duration::ZERO),
                 },
-                claim = self.queue.next(), if passes.len() < PASSES => match claim {
-                    Some(claim) => passes.push(self.clone().guarded_pass(claim)),
+                next = self.next_pass() => match next {
+                    Some((claim, slot)) => passes.push(self.clone().guarded_pass(claim, slot)),
                     None => break,
                 },
             }
@@ -101,9 +112,18 @@ impl Controller {
         while passes.next().await.is_some() {}
     }
 
-    /// Starts no pass any more; [`run`](Self::run) ends when those under way have.
+    /// Starts no pass any more; [`run`](Self::run) ends when those under way have. What can be broken off without doubt
+    /// (fetching an image) is.
     pub fn shutdown(&self) {
+        self.stopping.store(true, Ordering::SeqCst);
         self.queue.shutdown();
+        locked(&self.memory).values().for_each(|memory| memory.intent_changed.notify_waiters());
+    }
+
+    /// Cancel-safe: a future that is dropped has taken nothing.
+    async fn next_pass(&self) -> Option<(Claim<Name>, Slot)> {
+        let slot = self.slots.clone().acquire_owned().await.expect("the semaphore is never closed");
+        Some((self.queue.next().await?, slot))
     }
 
     /// Keys waiting and passes under way: for measuring when the loop has settled.
@@ -114,7 +134,7 @@ impl Controller {
     fn everything(&self, in_doubt_until: Duration) {
         for (name, workspace) in self.parts.intent.list() {
             self.memory_of(&workspace, |memory| memory.in_doubt_until = memory.in_doubt_until.max(in_doubt_until));
-            self.publish(&workspace);
+            self.publish(&name);
             self.queue.add(name);
         }
     }
@@ -122,15 +142,15 @@ impl Controller {
     fn intent_changed(&self, name: &Name) {
         if let Some(workspace) = self.parts.intent.get(name) {
             self.memory_of(&workspace, |memory| memory.intent_changed.notify_waiters());
-            self.publish(&workspace);
+            self.publish(name);
         }
         self.queue.add(name.clone());
     }
 
     /// One pass; a panic in it is an event and a back-off, not a dead daemon.
-    async fn guarded_pass(self: Arc<Self>, claim: crate::queue::Claim<Name>) {
+    async fn guarded_pass(self: Arc<Self>, claim: Claim<Name>, slot: Slot) {
         let name: Name = claim.clone();
-        let next = AssertUnwindSafe(self.pass(&name)).catch_unwind().await;
+        let next = AssertUnwindSafe(self.pass(&name, slot)).catch_unwind().await;
         let delay = match next {
             Ok(next) => next,
             Err(_) => self.panicked(&name),
@@ -143,13 +163,11 @@ impl Controller {
 
     fn panicked(&self, name: &Name) -> Option<Duration> {
         let workspace = self.parts.intent.get(name)?;
-        self.event(
-            &workspace,
-            Severity::Warning,
-            "Panic",
-            "a pass panicked; this is a bug in Perry, see the agent's log",
-        );
-        Some(self.back_off(&workspace))
+        let reason = Reason::new("Panic", "a pass panicked; this is a bug in Perry, see the agent's log");
+        // To show the failure may be what panics.
+        let failed =
+            AssertUnwindSafe(|| self.failed(&workspace, reason, &[], |memory, reason| memory.failed(reason, None)));
+        std::panic::catch_unwind(failed).unwrap_or_else(|_| Some(self.back_off(&workspace)))
     }
 
     fn back_off(&self, workspace: &Workspace) -> Duration {
@@ -160,33 +178,38 @@ impl Controller {
         locked(&self.jitter).resync()
     }
 
-    /// The memory of a workspace, as of its present intent.
+    /// The memory of a workspace, as of its stored intent: a pass for an earlier one may still be at work.
     fn memory_of<T>(&self, workspace: &Workspace, use_it: impl FnOnce(&mut Memory) -> T) -> T {
+        let name = &workspace.metadata.name;
         let mut memory = locked(&self.memory);
-        let memory = memory.entry(workspace.metadata.name.clone()).or_default();
-        memory.meet(workspace);
+        let memory = memory.entry(name.clone()).or_default();
+        if let Some(stored) = self.parts.intent.get(name) {
+            memory.meet(&stored);
+        }
         use_it(memory)
     }
 
-    /// Shows what is known of a workspace to whoever watches.
-    fn publish(&self, workspace: &Workspace) {
+    /// Shows what is known of a workspace to whoever watches: by its stored intent, whichever a pass works for.
+    fn publish(&self, name: &Name) {
         let (wall, now) = (self.parts.clock.wall(), self.parts.clock.monotonic());
-        // Published under the lock: an older picture must not overtake a newer one.
-        self.memory_of(workspace, |memory| {
-            let view = crate::plan::project(&Picture {
-                workspace,
-                image: &self.parts.settings.config.image_tag,
-                look: memory.look.as_ref(),
-                observed_generation: memory.observed_generation,
-                failure: memory.failure.as_ref(),
-                overdue: memory.overdue(now),
-                startup: memory.timeline.startup(),
-                before: &memory.conditions,
-                now: wall,
-            });
-            memory.conditions.clone_from(&view.conditions);
-            self.parts.hub.publish(view);
+        // Read and published under the lock: an older picture must not overtake a newer one.
+        let mut memory = locked(&self.memory);
+        let Some(workspace) = self.parts.intent.get(name) else { return };
+        let memory = memory.entry(name.clone()).or_default();
+        memory.meet(&workspace);
+        let view = crate::plan::project(&Picture {
+            workspace: &workspace,
+            image: &self.parts.settings.config.image_tag,
+            look: memory.look.as_ref(),
+            observed_generation: memory.observed_generation,
+            failure: memory.failure.as_ref(),
+            overdue: memory.overdue(now),
+            startup: memory.timeline.startup().as_ref(),
+            before: &memory.conditions,
+            now: wall,
         });
+        memory.conditions.clone_from(&view.conditions);
+        self.parts.hub.publish(view);
     }
 
     fn event(&self, workspace: &Workspace, severity: Severity, reason: &str, message: impl Into<String>) {

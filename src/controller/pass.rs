@@ -1,15 +1,16 @@
 //! One pass: load, look, plan, act, say. Its end is when to look again.
 
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use futures::future::{Either, select};
 
-use super::memory::Decision;
-use super::policy::{self, judge};
-use super::{Controller, locked};
-use crate::model::{Action, Name, Observed, Reason, Severity, Workspace};
-use crate::plan::{Context, Look, desired, plan};
+use super::memory::{Decision, Memory};
+use super::policy::judge;
+use super::{Controller, Slot, locked};
+use crate::model::{Action, Metadata, Name, Observed, Reason, Severity, Workspace};
+use crate::plan::{Context, Failure, Look, desired, plan};
 use crate::runtime::RuntimeError;
 
 /// How long a look may take before everything counts as unknown.
@@ -22,28 +23,26 @@ pub(super) type Next = Option<Duration>;
 struct Superseded;
 
 impl Controller {
-    pub(super) async fn pass(&self, name: &Name) -> Next {
+    pub(super) async fn pass(&self, name: &Name, slot: Slot) -> Next {
         let Some(workspace) = self.parts.intent.get(name) else {
             self.forget(name);
             return None;
         };
         let look = self.look(&workspace).await;
-        if !self.is_current(&workspace) {
-            return Some(Duration::ZERO);
-        }
         let now = self.parts.clock.monotonic();
         let actions = look.plan.actions.clone();
         let was_ready = self.is_ready(name);
         let decision = self.memory_of(&workspace, |memory| memory.decide(look, now));
-        self.publish(&workspace);
+        self.publish(name);
         self.note_readiness(&workspace, was_ready);
-        self.follow(&workspace, decision, &actions).await
+        self.follow(&workspace, decision, &actions, slot).await
     }
 
-    async fn follow(&self, workspace: &Arc<Workspace>, decision: Decision, actions: &[Action]) -> Next {
+    async fn follow(&self, workspace: &Arc<Workspace>, decision: Decision, actions: &[Action], slot: Slot) -> Next {
         let name = &workspace.metadata.name;
         match decision {
-            Decision::Act => self.act(workspace, actions).await,
+            Decision::Act => self.act(workspace, actions, slot).await,
+            Decision::Superseded => Some(Duration::ZERO),
             Decision::Settled => {
                 locked(&self.backoff).reset(name);
                 Some(self.resync())
@@ -53,14 +52,14 @@ impl Controller {
             Decision::Park(reason) => {
                 self.event(workspace, Severity::Warning, &reason.reason, &reason.message);
                 let reason = reason.hint(format!("perry restart {name} tries again"));
-                self.memory_of(workspace, |memory| memory.park(reason));
-                self.publish(workspace);
+                self.memory_of(workspace, |memory| memory.park(reason, actions));
+                self.publish(name);
                 Some(self.resync())
             }
             Decision::Fruitless => {
                 let doing = actions.first().map(ToString::to_string).unwrap_or_default();
                 let reason = Reason::new("NoProgress", format!("{doing}: succeeded, but nothing changed by it"));
-                self.failed(workspace, reason, Some(policy::MAX_ATTEMPTS))
+                self.failed(workspace, reason, actions, Memory::fruitless)
             }
             Decision::Forget => self.finish_deletion(workspace).await,
         }
@@ -93,34 +92,44 @@ impl Controller {
         })
     }
 
-    async fn act(&self, workspace: &Arc<Workspace>, actions: &[Action]) -> Next {
-        for (index, action) in actions.iter().enumerate() {
+    async fn act(&self, workspace: &Arc<Workspace>, actions: &[Action], slot: Slot) -> Next {
+        let mut slot = Some(slot);
+        for index in 0..actions.len() {
             if !self.is_current(workspace) {
                 return Some(Duration::ZERO);
             }
-            let more = actions.get(index + 1).is_some_and(|next| next.step() == action.step());
-            match self.apply(workspace, action, more).await {
+            let action = &actions[index];
+            if action.is_cancellable() {
+                // It takes long: the slot is for others, and the rest for the next pass.
+                slot = None;
+            }
+            match self.apply(workspace, &actions[index..]).await {
                 Ok(Ok(())) => {}
-                Ok(Err(error)) => return self.action_failed(workspace, action, &error),
+                Ok(Err(error)) => return self.action_failed(workspace, &actions[index..], &error),
                 Err(Superseded) => return Some(Duration::ZERO),
             }
+            if slot.is_none() {
+                break;
+            }
         }
-        self.memory_of(workspace, |memory| memory.all_done(actions));
+        self.memory_of(workspace, |memory| memory.carried_out(actions));
         Some(Duration::ZERO)
     }
 
+    /// Does the first of these actions.
     async fn apply(
         &self,
         workspace: &Arc<Workspace>,
-        action: &Action,
-        more: bool,
+        actions: &[Action],
     ) -> Result<Result<(), RuntimeError>, Superseded> {
+        let (action, name) = (&actions[0], &workspace.metadata.name);
+        let more = actions.get(1).is_some_and(|next| next.step() == action.step());
         let clock = &self.parts.clock;
-        self.memory_of(workspace, |memory| memory.timeline.begin(action, clock.wall(), clock.monotonic()));
-        self.publish(workspace);
+        self.memory_of(workspace, |memory| memory.timeline.begin(actions, clock.wall(), clock.monotonic()));
+        self.publish(name);
         let progress = |line: &str| {
             self.memory_of(workspace, |memory| memory.timeline.progress(action, line));
-            self.publish(workspace);
+            self.publish(name);
         };
         let applying = self.within(action.deadline(), self.parts.runtime.apply(action, &progress));
         let ended = if action.is_cancellable() {
@@ -136,13 +145,13 @@ impl Controller {
         Ok(result)
     }
 
-    /// Ends when a newer intent is stored.
+    /// Ends when a newer intent is stored, or the agent ends.
     async fn superseded(&self, workspace: &Workspace) {
         let changed = self.memory_of(workspace, |memory| memory.intent_changed.clone());
         loop {
             // Made before looking, so that no change between looking and waiting is missed.
             let notified = changed.notified();
-            if !self.is_current(workspace) {
+            if !self.is_current(workspace) || self.stopping.load(Ordering::SeqCst) {
                 return;
             }
             notified.await;
@@ -161,7 +170,7 @@ impl Controller {
         let clock = &self.parts.clock;
         let (wall, now) = (clock.wall(), clock.monotonic());
         let error = result.as_ref().err().map(ToString::to_string);
-        // The workspace may have another generation by now; what was done was done all the same.
+        // The workspace may have a newer generation by now; what was done was done all the same.
         self.memory_of(workspace, |memory| {
             memory.timeline.end(action, error.as_deref(), more, wall, now);
             if result.is_ok() {
@@ -173,28 +182,45 @@ impl Controller {
         }
     }
 
-    fn action_failed(&self, workspace: &Workspace, action: &Action, error: &RuntimeError) -> Next {
-        let verdict = judge(error, &action.to_string());
+    /// The first of these actions failed.
+    fn action_failed(&self, workspace: &Workspace, actions: &[Action], error: &RuntimeError) -> Next {
+        let verdict = judge(error, &actions[0].to_string());
         if verdict.in_doubt {
             let until = self.parts.clock.monotonic() + self.parts.doubt;
             self.memory_of(workspace, |memory| memory.in_doubt_until = memory.in_doubt_until.max(until));
         }
-        self.failed(workspace, verdict.reason, verdict.limit)
+        // An engine that can tell of anything answers again: then there is no reason to wait.
+        let held = if matches!(error, RuntimeError::Unreachable(_)) { &[] } else { actions };
+        self.failed(workspace, verdict.reason, held, |memory, reason| memory.failed(reason, verdict.limit))
     }
 
-    fn failed(&self, workspace: &Workspace, reason: Reason, limit: Option<u32>) -> Next {
-        let name = &workspace.metadata.name;
+    /// Says and remembers a failure, and when to try again: at once where intent is another by now. What is `held` is
+    /// not tried before, whatever happens.
+    pub(super) fn failed(
+        &self,
+        workspace: &Workspace,
+        reason: Reason,
+        held: &[Action],
+        remember: impl FnOnce(&mut Memory, Reason) -> &mut Failure,
+    ) -> Next {
+        let Metadata { name, uid, generation, .. } = &workspace.metadata;
         self.event(workspace, Severity::Warning, &reason.reason, &reason.message);
+        if !self.is_current(workspace) {
+            return Some(Duration::ZERO);
+        }
         let reason =
             Reason { hint: reason.hint.or_else(|| Some(format!("perry restart {name} tries again"))), ..reason };
         let delay = self.back_off(workspace);
         let next_try = self.parts.clock.wall().saturating_add(delay).unwrap_or(jiff::Timestamp::MAX);
+        let until = self.parts.clock.monotonic() + delay;
         self.memory_of(workspace, |memory| {
-            if !memory.failed(reason, limit).parked {
-                memory.next_try(next_try);
+            if memory.is_for(uid, *generation) {
+                let failure = remember(memory, reason);
+                failure.next_try = (!failure.parked).then_some(next_try);
+                memory.hold(held, until);
             }
         });
-        self.publish(workspace);
+        self.publish(name);
         Some(delay)
     }
 
@@ -208,7 +234,10 @@ impl Controller {
                 }
                 None
             }
-            Err(error) => self.failed(workspace, Reason::new("NotForgotten", error.to_string()), None),
+            Err(error) => {
+                let reason = Reason::new("NotForgotten", error.to_string());
+                self.failed(workspace, reason, &[], |memory, reason| memory.failed(reason, None))
+            }
         }
     }
 

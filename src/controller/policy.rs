@@ -13,7 +13,7 @@ pub(super) const MAX_REFUSALS: u32 = 3;
 pub(super) const MAX_QUICK_EXITS: u32 = 5;
 /// A container that lived this long did not end "soon".
 pub(super) const QUICK_EXIT: Duration = Duration::from_secs(30);
-/// How often the same actions may succeed without changing what is seen.
+/// How often the same actions are done again at once although they change nothing; then they are spaced out as failures.
 pub(super) const MAX_REPEATS: u32 = 3;
 /// How long a started workspace may take until it counts as stalled; it is watched on.
 pub(super) const OVERDUE: Duration = Duration::from_secs(120);
