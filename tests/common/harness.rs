@@ -14,7 +14,7 @@ use perry::controller::{Controller, Handle, Parts};
 use perry::model::observed::{EngineSeen, Seen};
 use perry::model::{Action, ConditionType, Desired, Observed, Uid, View, Workspace};
 use perry::runtime::fake::{Engine, FakeRuntime, World};
-use perry::runtime::{Hint, Orphans, Runtime, RuntimeError};
+use perry::runtime::{Hint, Orphans, Progress, Runtime, RuntimeError};
 use perry::watch::{Hub, Limits};
 
 use super::fixture::{AGENT, EXECUTABLE, at, name, settings};
@@ -245,7 +245,7 @@ impl Runtime for Tampered {
         observed
     }
 
-    async fn apply(&self, action: &Action, progress: &(dyn Fn(&str) + Send + Sync)) -> Result<(), RuntimeError> {
+    async fn apply(&self, action: &Action, progress: Progress<'_>) -> Result<(), RuntimeError> {
         if matches!(action, Action::EnsureImage { .. }) {
             progress("step 1 of 2");
         }
@@ -260,7 +260,7 @@ impl Runtime for Tampered {
         self.inner.engine().await
     }
 
-    async fn build_image(&self, image: &str, progress: &(dyn Fn(&str) + Send + Sync)) -> Result<(), RuntimeError> {
+    async fn build_image(&self, image: &str, progress: Progress<'_>) -> Result<(), RuntimeError> {
         self.inner.build_image(image, progress).await
     }
 
