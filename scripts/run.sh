@@ -14,10 +14,12 @@ scripts/agent.sh "$perry"
 name=target/release/perry
 if [ "$(command -v perry)" -ef "$perry" ]; then name=perry; fi
 [ -x "$name" ] || name=$perry
+port=$("$perry" get minimal -o json | sed -nE 's/.*"ssh": *([0-9]+).*/\1/p' | head -n 1)
 cat >&2 <<END
 
 The workspace "minimal" is ready.
-  list    $name get
-  enter   $name exec minimal -- bash
-  delete  $name delete minimal
+  list     $name get
+  run      $name exec minimal -- docker info
+  enter    ssh -p $port workspace@127.0.0.1    (with a key of spec.ssh.authorizedKeys in the manifest)
+  delete   $name delete minimal
 END

@@ -4,7 +4,7 @@
 mod bodies;
 mod docker;
 mod engine;
-
+mod fake;
 mod worker;
 mod world;
 
@@ -61,4 +61,8 @@ macro_rules! conformance {
 
 mod real {
     conformance!(crate::docker::DockerWorld::new());
+}
+
+mod fake_engine {
+    conformance!(crate::fake::FakeWorld::new());
 }
