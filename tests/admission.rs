@@ -302,7 +302,7 @@ fn only_an_allowed_replacement_lets_an_adopted_container_go() {
     apply(&mut state, &minimal("a"), &config).expect("admitted");
     let mut adopted = Workspace::clone(&state.workspaces["a"]);
     adopted.metadata.adopted =
-        Some(Adopted { container: Some("c".to_owned()), volumes: BTreeMap::new(), replace: false });
+        Some(Adopted { container: Some("c".to_owned()), volumes: BTreeMap::new(), replace: false, pending: false });
     let replace = |allow_replace, workspace: &Workspace| {
         let settings = Settings { allow_replace, ..settings(&config, "u") };
         admit(Some(workspace), &minimal("a"), &state, &settings).expect("admitted")

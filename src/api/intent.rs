@@ -6,10 +6,10 @@ use async_trait::async_trait;
 use tokio::sync::oneshot;
 
 use super::Api;
-use crate::contract::{ApiError, Conflict, ConflictReason};
+use crate::contract::{AgentWarning, ApiError, Conflict, ConflictReason};
 use crate::model::admission::{self, Admitted, Change, Rejection, Settings};
 use crate::model::{Issue, Issues, Name, State, Uid, View, Workspace};
-use crate::store::IntentError;
+use crate::store::{EditError, IntentError, Store, Warning};
 
 /// A pure edit of the latest intent; `false` leaves everything as it is.
 pub type Edit = Box<dyn FnOnce(&mut State) -> bool + Send>;
@@ -26,6 +26,32 @@ pub trait Intents: Send + Sync {
     /// # Errors
     /// Nothing was committed.
     async fn commit(&self, edit: Edit) -> Result<(), IntentError>;
+
+    /// What a person should know of the agent's files.
+    fn warnings(&self) -> Vec<AgentWarning> {
+        Vec::new()
+    }
+}
+
+#[async_trait]
+impl Intents for Store {
+    fn snapshot(&self) -> Arc<State> {
+        Self::snapshot(self)
+    }
+
+    async fn commit(&self, edit: Edit) -> Result<(), IntentError> {
+        match self.edit(move |state| if edit(state) { Ok(()) } else { Err(()) }).await {
+            Ok(()) | Err(EditError::Rejected(())) => Ok(()),
+            Err(EditError::Failed(error)) => Err(IntentError(error.chain())),
+            Err(EditError::Invalid(issues)) => Err(IntentError(issues.to_string())),
+            Err(EditError::Panicked) => Err(IntentError("the edit panicked".to_owned())),
+        }
+    }
+
+    fn warnings(&self) -> Vec<AgentWarning> {
+        let warning = |Warning { since, message }| AgentWarning { since, message };
+        Self::warnings(self).into_iter().map(warning).collect()
+    }
 }
 
 /// What an edit did.

@@ -15,6 +15,7 @@ mod sse;
 mod workspaces;
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use axum::extract::{Request, State};
 use axum::middleware::{self, Next};
@@ -36,6 +37,8 @@ pub use procedures::{Api, Identity, Parts};
 pub struct Limits {
     /// The most bytes of a request's body.
     pub body: usize,
+    /// How long a request's body may take to arrive.
+    pub arrival: Duration,
     /// The most event streams at once, of all clients.
     pub streams: usize,
     /// The most connections at once; more are closed as they come.
@@ -43,9 +46,9 @@ pub struct Limits {
 }
 
 impl Default for Limits {
-    /// 1 MiB, 256 streams, 1024 connections.
+    /// 1 MiB within 10 s, 256 streams, 1024 connections.
     fn default() -> Self {
-        Self { body: 1 << 20, streams: 256, connections: 1024 }
+        Self { body: 1 << 20, arrival: Duration::from_secs(10), streams: 256, connections: 1024 }
     }
 }
 

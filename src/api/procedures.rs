@@ -77,7 +77,19 @@ impl Api {
         let workspaces_count = self.parts.store.snapshot().workspaces.len() as u64;
         let (version, pid) = (env!("CARGO_PKG_VERSION").to_owned(), std::process::id());
         let orphans = orphans.map(|count| count as u64);
-        AgentInfo { id, version, hostname, pid, started, uptime, workspaces_count, docker, docker_error, orphans }
+        AgentInfo {
+            id,
+            version,
+            hostname,
+            pid,
+            started,
+            uptime,
+            workspaces_count,
+            docker,
+            docker_error,
+            orphans,
+            warnings: self.parts.store.warnings(),
+        }
     }
 }
 

@@ -6,7 +6,7 @@ use hyper::StatusCode;
 use hyper::header::{CACHE_CONTROL, CONNECTION, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue, RETRY_AFTER};
 use serde::Serialize;
 
-use crate::contract::{Code, ErrorBody};
+use crate::contract::{ApiError, Code, Descriptor, ErrorBody};
 
 /// A whole answer. The content type is in lower case: stock clients compare it so.
 pub(super) fn json(status: StatusCode, body: Vec<u8>) -> Response {
@@ -14,6 +14,14 @@ pub(super) fn json(status: StatusCode, body: Vec<u8>) -> Response {
     *response.status_mut() = status;
     response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
     response
+}
+
+/// What a procedure failed with, for its client. The text of an internal error goes to the log and nowhere else.
+pub(super) fn told(error: &ApiError, row: &Descriptor) -> ErrorBody {
+    if let ApiError::Internal(what) = error {
+        tracing::error!(procedure = row.path, "{what}");
+    }
+    error.body(row.errors)
 }
 
 /// An error as an answer of its own.

@@ -15,11 +15,9 @@ use hyper::{Method, StatusCode};
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
-use super::{App, respond, sse};
+use super::{App, Limits, respond, sse};
 use crate::contract::{ApiError, Descriptor, Effect, Reply, Shape, dispatch};
 
-/// How long a body may take to arrive.
-const ARRIVAL: Duration = Duration::from_secs(10);
 /// How much of a body that is too large is read and thrown away, so that the client is still there to read the answer.
 const DRAIN_BYTES: usize = 8 << 20;
 /// How long that may take.
@@ -59,7 +57,7 @@ async fn input(app: &App, row: &Descriptor, parts: &Parts, body: Body) -> Result
             if !is_json(&parts.headers) {
                 return Err(ApiError::UnsupportedMediaType);
             }
-            let bytes = read(app.limits.body, &parts.headers, body).await?;
+            let bytes = read(app.limits, &parts.headers, body).await?;
             Ok((!bytes.is_empty()).then(|| bytes.into()))
         }
         Method::GET if row.effect == Effect::Read => query(parts.uri.query().unwrap_or_default()),
@@ -85,14 +83,10 @@ async fn call(app: &App, row: &'static Descriptor, headers: &HeaderMap, text: Op
     };
     let resume = headers.get("last-event-id").and_then(|id| id.to_str().ok()).map(str::to_owned);
     let answer = AssertUnwindSafe(dispatch(&*app.server, row, input, resume)).catch_unwind().await;
-    let panicked = |_| {
-        tracing::error!(procedure = row.path, "the procedure panicked");
-        Err(ApiError::Internal("a panic".to_owned()).body(row.errors))
-    };
-    match answer.unwrap_or_else(panicked) {
+    match answer.unwrap_or_else(|_| Err(ApiError::Internal("the procedure panicked".to_owned()))) {
         Ok(Reply::Json(body)) => respond::json(StatusCode::OK, body),
-        Ok(Reply::Stream(frames)) => sse::response(frames, app.shutdown.clone(), permit),
-        Err(error) => respond::error(&error),
+        Ok(Reply::Stream(frames)) => sse::response(row, frames, app.shutdown.clone(), permit),
+        Err(error) => respond::error(&respond::told(&error, row)),
     }
 }
 
@@ -112,14 +106,14 @@ fn is_json(headers: &HeaderMap) -> bool {
     essence.trim().eq_ignore_ascii_case("application/json")
 }
 
-async fn read(limit: usize, headers: &HeaderMap, body: Body) -> Result<Bytes, ApiError> {
+async fn read(limits: Limits, headers: &HeaderMap, body: Body) -> Result<Bytes, ApiError> {
     let announced = headers.get(CONTENT_LENGTH).and_then(|length| length.to_str().ok()?.parse::<u64>().ok());
-    if announced.is_some_and(|length| length > limit as u64) {
+    if announced.is_some_and(|length| length > limits.body as u64) {
         drain(body).await;
         return Err(ApiError::PayloadTooLarge);
     }
     let mut body = body;
-    match tokio::time::timeout(ARRIVAL, Limited::new(&mut body, limit).collect()).await {
+    match tokio::time::timeout(limits.arrival, Limited::new(&mut body, limits.body).collect()).await {
         Err(_) => Err(ApiError::Timeout),
         Ok(Ok(whole)) => Ok(whole.to_bytes()),
         Ok(Err(error)) if error.is::<LengthLimitError>() => {

@@ -11,7 +11,7 @@ use hyper::header::{CONTENT_TYPE, HeaderName, HeaderValue};
 use tokio::sync::OwnedSemaphorePermit;
 
 use super::{Shutdown, respond};
-use crate::contract::{ApiError, ErrorBody, Frame, Frames};
+use crate::contract::{ApiError, Descriptor, ErrorBody, Frame, Frames};
 
 /// How long a stream may be silent; clients and proxies take longer silence for a dead peer, and writing to one is how
 /// the server notices it.
@@ -21,10 +21,15 @@ const RETRY: u32 = 1000;
 const COMMENT: Bytes = Bytes::from_static(b": \n\n");
 
 /// The answer; the frames are dropped as soon as the client is gone, and so is the permit.
-pub(super) fn response(frames: Frames, shutdown: Shutdown, permit: Option<OwnedSemaphorePermit>) -> Response {
+pub(super) fn response(
+    row: &'static Descriptor,
+    frames: Frames,
+    shutdown: Shutdown,
+    permit: Option<OwnedSemaphorePermit>,
+) -> Response {
     // A client's call is done with the headers, which the first comment flushes.
     let opening = stream::once(async { COMMENT });
-    let state = Open { frames, shutdown, _permit: permit };
+    let state = Open { row, frames, shutdown, _permit: permit };
     let events = stream::unfold(Some(state), |state| async { Some(state?.next().await) });
     let chunks = opening.chain(events).map(Ok::<_, Infallible>);
     let mut response = Response::new(Body::from_stream(chunks));
@@ -36,6 +41,7 @@ pub(super) fn response(frames: Frames, shutdown: Shutdown, permit: Option<OwnedS
 }
 
 struct Open {
+    row: &'static Descriptor,
     frames: Frames,
     shutdown: Shutdown,
     _permit: Option<OwnedSemaphorePermit>,
@@ -53,7 +59,7 @@ impl Open {
             }
             frame = self.frames.next() => match frame {
                 Some(Ok(frame)) => (message(&frame), Some(self)),
-                Some(Err(error)) => (failure(&error), None),
+                Some(Err(error)) => (failure(&respond::told(&error, self.row)), None),
                 None => (Bytes::from_static(b"event: done\ndata: {}\n\n"), None),
             },
             () = tokio::time::sleep(KEEP_ALIVE) => (COMMENT, Some(self)),

@@ -4,7 +4,7 @@ use std::io;
 
 use serde::Deserialize;
 
-use crate::contract::{Code, ErrorBody};
+use crate::contract::{Code, Descriptor, Effect, ErrorBody};
 
 /// Why a call failed.
 #[derive(Debug, thiserror::Error)]
@@ -77,9 +77,12 @@ impl ClientError {
         matches!(self, Self::Unreachable { .. } | Self::Late { .. } | Self::Cut { .. })
     }
 
-    /// Whether the request certainly never reached the agent, although there was a connection.
-    pub(super) fn was_not_sent(&self) -> bool {
-        matches!(self, Self::Cut { source: Some(error), .. } if error.is_canceled() || error.is_closed())
+    /// Whether a call that failed so on a connection that had been idle is to be made again on another: it never
+    /// reached the agent, or it only reads.
+    pub(super) fn may_be_repeated(&self, path: &str) -> bool {
+        let Self::Cut { source: Some(error), .. } = self else { return false };
+        let reads = || Descriptor::find(path).is_some_and(|row| row.effect == Effect::Read);
+        error.is_canceled() || error.is_closed() || (error.is_incomplete_message() && reads())
     }
 
     /// Whether the same call may succeed later without anybody changing it.

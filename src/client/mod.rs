@@ -122,10 +122,10 @@ impl Client {
     }
 
     async fn exchange(&self, path: &str, body: Bytes) -> Result<Bytes, ClientError> {
-        if let Some(mut connection) = self.take_idle() {
+        if let Some(mut connection) = self.take_idle().await {
             match connection.send(path, body.clone(), None).await {
-                // The agent closed it while it was idle, before it read the request: nothing was done.
-                Err(error) if error.was_not_sent() => {}
+                // The agent closed it while it was idle.
+                Err(error) if error.may_be_repeated(path) => {}
                 response => return self.finish(connection, response?).await,
             }
         }
@@ -145,8 +145,13 @@ impl Client {
         if status.is_success() { Ok(body) } else { Err(ClientError::answer(&self.address, status.as_u16(), &body)) }
     }
 
-    fn take_idle(&self) -> Option<Connection> {
-        self.idle.lock().unwrap_or_else(PoisonError::into_inner).take().filter(Connection::is_open)
+    async fn take_idle(&self) -> Option<Connection> {
+        let idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner).take()?;
+        // Lets it notice, on a runtime of one thread too, that it was closed a while ago: first the socket is looked
+        // at, then the task that waits for it runs.
+        tokio::task::yield_now().await;
+        tokio::task::yield_now().await;
+        idle.is_open().then_some(idle)
     }
 
     fn encode<I: Serialize>(&self, input: &I) -> Result<Bytes, ClientError> {

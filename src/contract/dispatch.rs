@@ -5,9 +5,9 @@ use futures::stream::BoxStream;
 use serde::Serialize;
 use serde_json::value::RawValue;
 
-use super::error::{ApiError, Code, ErrorBody};
+use super::error::ApiError;
 use super::input::decode;
-use super::table::{Descriptor, Events, Procedures, procedures};
+use super::table::{Descriptor, Events, Item, Procedures, procedures};
 use super::types::*;
 
 /// What a procedure answered, encoded.
@@ -19,7 +19,7 @@ pub enum Reply {
 }
 
 /// The events of a stream, encoded. After an error nothing more comes.
-pub type Frames = BoxStream<'static, Result<Frame, ErrorBody>>;
+pub type Frames = BoxStream<'static, Result<Frame, ApiError>>;
 
 /// One event of a stream.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -28,20 +28,6 @@ pub struct Frame {
     pub id: Option<String>,
     /// `{"json": value}`.
     pub data: Vec<u8>,
-}
-
-/// Calls the procedure of a row with the input of an envelope (`None`: it had none).
-///
-/// # Errors
-/// What the procedure failed with, or the faults of its input.
-pub async fn dispatch(
-    server: &dyn Procedures,
-    row: &Descriptor,
-    input: Option<&RawValue>,
-    resume: Option<String>,
-) -> Result<Reply, ErrorBody> {
-    let declared = row.errors;
-    route(server, row, input, resume).await.map_err(|error| report(&error, row.path, declared))
 }
 
 /// `{"json": value}`; nothing (`()`) is `{}`, as no procedure answers with null.
@@ -59,21 +45,9 @@ fn envelope<T: Serialize>(value: &T) -> Result<Vec<u8>, ApiError> {
     Ok(body)
 }
 
-/// The body of an error; the text of an internal one goes to the log and nowhere else.
-fn report(error: &ApiError, path: &str, declared: &[Code]) -> ErrorBody {
-    if let ApiError::Internal(what) = error {
-        tracing::error!(procedure = path, "{what}");
-    }
-    error.body(declared)
-}
-
-fn frames<T: Serialize + Send + 'static>(events: Events<T>, row: &Descriptor) -> Reply {
-    let (path, declared) = (row.path, row.errors);
-    let encode = move |item: Result<super::Item<T>, ApiError>| {
-        item.and_then(|item| Ok(Frame { data: envelope(&item.value)?, id: item.id }))
-            .map_err(|error| report(&error, path, declared))
-    };
-    Reply::Stream(events.map(encode).boxed())
+fn frames<T: Serialize + Send + 'static>(events: Events<T>) -> Reply {
+    let encode = |item: Item<T>| Ok(Frame { data: envelope(&item.value)?, id: item.id });
+    Reply::Stream(events.map(move |item| item.and_then(encode)).boxed())
 }
 
 macro_rules! routes {
@@ -83,7 +57,11 @@ macro_rules! routes {
         streams { $($(#[$sdoc:meta])+ $stream:ident($sinput:ty) -> $item:ty, $spath:literal, $seffect:ident,
             $scaller:ident, [$($serror:ident),*];)* }
     ) => {
-        async fn route(
+        /// Calls the procedure of a row with the input of an envelope (`None`: it had none).
+        ///
+        /// # Errors
+        /// What the procedure failed with, or the faults of its input.
+        pub async fn dispatch(
             server: &dyn Procedures,
             row: &Descriptor,
             input: Option<&RawValue>,
@@ -91,7 +69,7 @@ macro_rules! routes {
         ) -> Result<Reply, ApiError> {
             match row.path {
                 $($path => Ok(Reply::Json(envelope(&server.$call(decode::<$input>(input)?).await?)?)),)*
-                $($spath => Ok(frames(server.$stream(decode::<$sinput>(input)?, resume).await?, row)),)*
+                $($spath => Ok(frames(server.$stream(decode::<$sinput>(input)?, resume).await?)),)*
                 other => Err(ApiError::NoProcedure(other.to_owned())),
             }
         }

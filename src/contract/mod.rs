@@ -12,6 +12,7 @@ pub mod table;
 pub mod types;
 pub mod worker;
 
+pub use crate::model::files;
 pub use dispatch::{Frame, Frames, Reply, dispatch};
 pub use error::{ApiError, Code, Conflict, ConflictReason, ErrorBody};
 pub use table::{Caller, Descriptor, Effect, Events, Item, PROCEDURES, Procedures, Shape};

@@ -275,4 +275,16 @@ pub struct AgentInfo {
     /// How many containers and volumes bear this agent's id and belong to no workspace; absent where nobody could look.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub orphans: Option<u64>,
+    /// What a person should know of the agent's files, such as a `state.json` that does not parse.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub warnings: Vec<AgentWarning>,
+}
+
+/// Something that a person should know.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct AgentWarning {
+    /// Since when.
+    pub since: Timestamp,
+    /// What, and what to do about it.
+    pub message: String,
 }

@@ -8,6 +8,7 @@ pub mod config;
 pub mod desired;
 pub mod event;
 pub mod explain;
+pub mod files;
 pub mod issue;
 pub mod manifest;
 pub mod name;

@@ -69,6 +69,9 @@ pub struct Adopted {
     /// Volume names by their role (`home`, `docker`), read from the container's mounts.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub volumes: BTreeMap<String, String>,
+    /// `volumes` have not been read from the container yet: until they are, nothing may be planned for the workspace.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub pending: bool,
     /// Set by an admitted replacement: the container may go.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub replace: bool,

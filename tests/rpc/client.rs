@@ -74,6 +74,64 @@ async fn a_connection_that_was_closed_while_idle_is_made_anew() {
 }
 
 #[tokio::test]
+async fn a_close_that_crosses_with_a_call_is_mended_because_nothing_was_sent() {
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
+    let address = listener.local_addr().expect("an address").to_string();
+    let (answered, when_answered) = std::sync::mpsc::channel();
+    let (closed, when_closed) = std::sync::mpsc::channel();
+    let server = std::thread::spawn(move || {
+        for _ in 0..2 {
+            let (mut stream, _) = listener.accept().expect("a client");
+            assert!(std::io::Read::read(&mut stream, &mut [0; 4096]).expect("a request") > 0);
+            std::io::Write::write_all(&mut stream, b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\n{}").expect("sent");
+            when_answered.recv().expect("the client has it");
+            drop(stream);
+            closed.send(()).expect("the test waits");
+        }
+    });
+    let client = Client::new(&address);
+    client.kill_agent(&NoInput {}).await.expect("an answer");
+    answered.send(()).expect("the server waits");
+    // Blocks the only thread, so that the connection does not notice before the next call.
+    when_closed.recv().expect("closed");
+    std::thread::sleep(Duration::from_millis(20));
+    client.kill_agent(&NoInput {}).await.expect("an answer on a new connection");
+    answered.send(()).expect("the server waits");
+    server.join().expect("served");
+}
+
+#[tokio::test]
+async fn a_read_that_was_cut_off_on_an_old_connection_is_repeated_and_a_write_never() {
+    for write in [false, true] {
+        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+        let client = Client::new(&listener.local_addr().expect("an address").to_string());
+        let config = serde_json::json!({ "json": Config::default() }).to_string();
+        let answer = format!("HTTP/1.1 200 OK\r\ncontent-length: {}\r\n\r\n{config}", config.len());
+        let server = tokio::spawn(async move {
+            let (mut stream, _) = listener.accept().await.expect("a client");
+            for reply in [answer.as_str(), ""] {
+                assert!(stream.read(&mut [0; 4096]).await.expect("a request") > 0);
+                stream.write_all(reply.as_bytes()).await.expect("sent");
+            }
+            drop(stream);
+            let (mut stream, _) = listener.accept().await.expect("the same again");
+            assert!(stream.read(&mut [0; 4096]).await.expect("a request") > 0);
+            stream.write_all(answer.as_bytes()).await.expect("sent");
+        });
+        client.get_config(&NoInput {}).await.expect("an answer");
+        if write {
+            let cut = client.stop_workspace(&named("a")).await.expect_err("nobody knows whether it was done");
+            assert!(matches!(cut, ClientError::Cut { .. }), "{cut:?}");
+            assert!(!server.is_finished());
+            server.abort();
+        } else {
+            client.get_config(&NoInput {}).await.expect("an answer on a new connection");
+            server.await.expect("served");
+        }
+    }
+}
+
+#[tokio::test]
 async fn no_agent_no_perry_and_half_an_answer_are_told_apart() {
     let free = {
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");

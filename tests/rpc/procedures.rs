@@ -5,12 +5,14 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use futures::StreamExt;
-use perry::api::Api;
+use perry::api::{Api, Intents};
 use perry::contract::*;
 use perry::controller::Preview;
 use perry::model::admission;
 use perry::model::{Issues, Reason, Run, View};
 use perry::runtime::RuntimeError;
+use perry::store::sim_disk::Fault;
+use perry::store::{SimDisk, Store};
 use serde_json::json;
 
 use crate::raw::PATIENCE;
@@ -292,6 +294,33 @@ async fn a_failed_commit_is_an_error_and_shows_nothing() {
     assert_eq!((error.code(), error.to_string().contains("no space left")), (Code::ServiceUnavailable, true));
     assert_eq!((world.hub.list().0.len(), world.changed.lock().expect("changed").len()), (0, 0));
     assert!(api.apply_workspaces(manifest(&document("a", ""))).await.is_err());
+}
+
+#[tokio::test]
+async fn the_real_store_is_written_when_an_edit_says_so_and_tells_why_where_it_is_not() {
+    let disk = SimDisk::new();
+    let clock = Arc::new(perry::clock::SystemClock::new());
+    let store = Store::with_disk(disk.clone(), Box::new(|_, new| Ok(new)), clock).expect("opened");
+    let add = |text: &'static str, write: bool| -> perry::api::Edit {
+        let config = perry::model::Config::default();
+        let (now, uid) = (jiff::Timestamp::UNIX_EPOCH, perry::model::Uid(text.to_owned()));
+        Box::new(move |state| {
+            let settings = admission::Settings { config: &config, now, uid, if_generation: None, allow_replace: false };
+            admission::create(state, &name(text), &admission::Flags::default(), &settings).expect("admitted");
+            write
+        })
+    };
+    let names = || Intents::snapshot(&store).workspaces.keys().map(ToString::to_string).collect::<Vec<_>>();
+    let commits = store.stats().commits;
+    store.commit(add("no", false)).await.expect("fine, too");
+    assert_eq!((names().len(), store.stats().commits), (0, commits));
+    store.commit(add("a", true)).await.expect("written");
+    assert_eq!((names(), store.stats().commits), (vec!["a".to_owned()], commits + 1));
+    let next = disk.steps();
+    (next..next + 500).for_each(|step| disk.fault_at(step, Fault::Fail(std::io::ErrorKind::StorageFull)));
+    let error = store.commit(add("b", true)).await.expect_err("the disk is full").to_string();
+    assert!(error.contains("state.json was not written") && error.contains("space"), "{error}");
+    assert_eq!(names(), ["a"]);
 }
 
 #[tokio::test]

@@ -131,6 +131,19 @@ async fn a_body_over_the_limit_is_refused_whether_announced_or_not_and_the_conne
 }
 
 #[tokio::test]
+async fn a_body_that_does_not_come_is_not_waited_for() {
+    let limits = Limits { arrival: std::time::Duration::from_millis(100), ..Limits::default() };
+    let agent = Agent::with(limits, Config { port: 0, ..Config::default() }).await;
+    let mut stream = TcpStream::connect(agent.address).await.expect("a listener");
+    let headers = [JSON, ("content-length", "100")];
+    stream.write_all(&request(agent.address, "POST", "/rpc/agent/info", &headers, None)).await.expect("sent");
+    stream.write_all(b"{\"json\"").await.expect("sent");
+    let answer = read(stream).await;
+    assert_eq!((answer.status, answer.code().as_str()), (408, "TIMEOUT"));
+    assert_eq!(answer.header("connection"), Some("close"));
+}
+
+#[tokio::test]
 async fn faults_of_perry_tell_the_client_nothing() {
     let agent = Agent::start().await;
     for name in ["panic", "internal"] {
