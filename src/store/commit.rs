@@ -151,7 +151,8 @@ impl<D: Disk> Core<D> {
 
     /// Puts a document in place of `state.json`. On any error but `Unsynced` the file and intent are as they were.
     pub(super) fn write(&mut self, mut next: State, now: Timestamp) -> Result<(), StoreError> {
-        next.revision = next.revision.max(self.state.revision) + 1;
+        // Saturating, since an edit by hand may have put any number there.
+        next.revision = next.revision.max(self.state.revision).saturating_add(1);
         let text = document::render(&next)?;
         if let Err(error) = self.put(&text, now) {
             // The disk is in doubt: read it anew next time. The rest of an attempt must not fill a full disk further.

@@ -16,6 +16,9 @@ use crate::model::{Issues, Name, State, Workspace};
 /// The longest document, in bytes. A thousand workspaces take about one million.
 pub const DOCUMENT_MAX: usize = 64 << 20;
 
+/// The last generation: the greatest number that JavaScript, and so web and mobile, counts exactly.
+pub const GENERATION_MAX: u64 = (1 << 53) - 1;
+
 /// What a text turned out to be.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Document {
@@ -135,8 +138,8 @@ fn check_one(name: &Name, workspace: &Workspace, issues: &mut Issues) {
     if metadata.uid.0.is_empty() {
         issues.push(&at("uid"), "must not be empty");
     }
-    if metadata.generation == 0 {
-        issues.push(&at("generation"), "counts from 1");
+    if !(1..=GENERATION_MAX).contains(&metadata.generation) {
+        issues.push(&at("generation"), format!("counts from 1, and to {GENERATION_MAX} at most"));
     }
     if metadata.host_ports.values().any(|port| *port == 0) {
         issues.push(&at("hostPorts"), "a port is between 1 and 65535");
