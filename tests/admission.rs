@@ -366,6 +366,22 @@ mod outside {
     }
 
     #[test]
+    fn an_untouched_workspace_is_completed_and_not_judged() {
+        let (old, config) = two();
+        let lacking = edited(&old, "a", |a| {
+            a.spec.image = None;
+            a.spec.run = None;
+            a.spec.ports[0].bind = Some("not judged".to_owned());
+            a.metadata.host_ports.clear();
+        });
+        let admitted = admit_outside(&lacking, lacking.clone(), &settings(&config, "u")).expect("admitted").state;
+        let (was, is) = (&old.workspaces["a"], &admitted.workspaces["a"]);
+        assert_eq!((&is.spec.image, is.spec.run), (&was.spec.image, was.spec.run));
+        assert_eq!((&is.metadata.host_ports, is.metadata.generation), (&was.metadata.host_ports, 2));
+        assert_eq!(admitted.workspaces["b"], old.workspaces["b"]);
+    }
+
+    #[test]
     fn a_workspace_taken_out_is_restored_with_a_warning() {
         let (old, config) = two();
         let mut new = old.clone();

@@ -2,10 +2,10 @@
 //!
 //!     cargo +nightly fuzz run manifest -- -max_total_time=60 -max_len=4096
 //!
-//! `cargo test --test fuzz_manifest` replays the corpus with the ordinary toolchain.
+//! `cargo test --test manifest_corpus` replays the corpus with the ordinary toolchain.
 #![no_main]
 
 libfuzzer_sys::fuzz_target!(|bytes: &[u8]| check::manifest(bytes));
 
-#[path = "../check.rs"]
+#[path = "../checks/manifest.rs"]
 mod check;

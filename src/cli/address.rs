@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use serde::Deserialize;
+use crate::model::files::{AGENT_LOCK, AgentLock, CLIENT, ClientConfig};
 
 use super::failure::Failure;
 
@@ -10,24 +10,14 @@ use super::failure::Failure;
 const DEFAULT: &str = "127.0.0.1:7391";
 const DEFAULT_PORT: u16 = 7391;
 
-#[derive(Deserialize)]
-struct Client {
-    worker: Option<String>,
-}
-
-#[derive(Deserialize)]
-struct Lock {
-    address: Option<String>,
-}
-
 /// The agent's address as `host:port`.
 ///
 /// # Errors
 /// `client.json` is there and cannot be understood.
 pub(super) fn find(folder: &Path) -> Result<String, Failure> {
-    let path = folder.join("client.json");
+    let path = folder.join(CLIENT);
     if let Ok(text) = std::fs::read(&path) {
-        let client: Client = serde_json::from_slice(&text).map_err(|error| {
+        let client: ClientConfig = serde_json::from_slice(&text).map_err(|error| {
             Failure::usage(format!("{}: {error}", path.display())).hint("it holds { \"worker\": \"host:port\" }")
         })?;
         if let Some(worker) = client.worker {
@@ -38,8 +28,7 @@ pub(super) fn find(folder: &Path) -> Result<String, Failure> {
         }
     }
     // It is a hint that an agent left; a broken or old one is no reason to fail.
-    let lock = std::fs::read(folder.join("agent.lock")).ok();
-    let lock = lock.and_then(|text| serde_json::from_slice::<Lock>(&text).ok());
+    let lock = std::fs::read(folder.join(AGENT_LOCK)).ok().and_then(|text| AgentLock::parse(&text));
     Ok(lock.and_then(|lock| lock.address).unwrap_or_else(|| DEFAULT.to_owned()))
 }
 
@@ -85,7 +74,10 @@ mod tests {
         assert_eq!(find(folder.path()).as_deref(), Ok("127.0.0.1:7391"));
         write("agent.lock", "half a li");
         assert_eq!(find(folder.path()).as_deref(), Ok("127.0.0.1:7391"));
-        write("agent.lock", r#"{"pid": 1, "address": "127.0.0.1:8000", "version": "1"}   "#);
+        write(
+            "agent.lock",
+            r#"{"pid": 1, "address": "127.0.0.1:8000", "version": "1", "startedAt": "2025-01-10T15:30:00Z"}   "#,
+        );
         assert_eq!(find(folder.path()).as_deref(), Ok("127.0.0.1:8000"));
         write("client.json", r#"{"tokens": {}}"#);
         assert_eq!(find(folder.path()).as_deref(), Ok("127.0.0.1:8000"));

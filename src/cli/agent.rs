@@ -101,7 +101,12 @@ fn text(info: &AgentInfo) -> String {
         ("Docker", docker),
         ("Orphans", info.orphans.map_or_else(|| "not known".to_owned(), |count| count.to_string())),
     ];
-    rows.iter().map(|(key, value)| format!("{:<12}{value}\n", format!("{key}:"))).collect()
+    let rows = rows.iter().map(|(key, value)| format!("{:<12}{value}\n", format!("{key}:")));
+    let warnings = info
+        .warnings
+        .iter()
+        .map(|warning| format!("Warning:    {} (since {})\n", values::line(&warning.message), warning.since));
+    rows.chain(warnings).collect()
 }
 
 fn uptime(seconds: f64) -> String {

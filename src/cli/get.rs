@@ -37,6 +37,11 @@ pub(super) struct Get {
 }
 
 impl Get {
+    /// Without arguments: a table of all.
+    pub(super) fn plain() -> Self {
+        Self { names: Vec::new(), selector: None, output: Format::Table, watch: false }
+    }
+
     pub(super) async fn run(self, context: &Context) -> Outcome {
         let names = self.wanted()?;
         let client = context.client()?;

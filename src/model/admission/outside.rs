@@ -20,8 +20,8 @@ pub struct Outside {
 }
 
 /// Admits an outside edit of the whole document. A workspace that is not there any more is restored: absence is never an
-/// instruction. Workspaces that were not touched are taken as they are. The generation is counted here, whatever was
-/// written.
+/// instruction. Workspaces that were not touched are not validated, only completed where they lack a default. The
+/// generation is counted here, whatever was written.
 ///
 /// # Errors
 /// Every fault; none of the edit is to be honoured then.
@@ -39,7 +39,7 @@ pub fn admit_outside(old: &State, new: State, settings: &Settings<'_>) -> Result
         .collect();
     for (name, workspace) in new.workspaces {
         let admitted = match old.workspaces.get(&name) {
-            Some(current) if *current == workspace => continue,
+            Some(current) if *current == workspace => Ok(completed(&name, current, &state, settings)),
             Some(current) => changed(&name, current, &workspace, &state, settings),
             None => added(&name, &workspace, &state, settings),
         };
@@ -58,6 +58,21 @@ fn below(name: &Name, issue: Issue) -> Issue {
     let mut path = vec!["workspaces".to_owned(), name.to_string()];
     path.extend(issue.path);
     Issue { path, ..issue }
+}
+
+/// An untouched workspace with what it lacks of that which admission decides, such as one that was migrated. What
+/// cannot be decided now stays open: it is nobody's fault of today.
+fn completed(name: &Name, current: &Workspace, state: &State, settings: &Settings<'_>) -> Workspace {
+    let mut next = current.clone();
+    if current.metadata.deletion_timestamp.is_some() {
+        return next;
+    }
+    next.spec = with_defaults(&current.spec, None, settings.config);
+    if let Ok(ports) = host_ports(name, &next, state, settings) {
+        next.metadata.host_ports = ports;
+    }
+    count_generation(current, &mut next);
+    next
 }
 
 fn changed(

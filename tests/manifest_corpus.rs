@@ -1,6 +1,6 @@
 //! Replays the corpus of the fuzz target `manifest` with the ordinary toolchain.
 
-#[path = "../fuzz/check.rs"]
+#[path = "../fuzz/checks/manifest.rs"]
 mod check;
 
 #[test]
