@@ -90,7 +90,7 @@ fn surplus_containers_go_in_every_goal_and_a_paused_one_is_resumed_to_be_stopped
     let surplus = |case: Case| case.beside("c2", |other| other.state = ContainerState::Paused);
     let gone = ["unpause container c2", "stop container c2", "remove container c2"];
     assert_eq!(surplus(Case::converged()).steps(), gone);
-    assert_eq!(surplus(Case::converged().to_stop()).steps()[..3], gone);
+    assert_eq!(surplus(Case::converged().down()).steps()[..3], gone);
     assert!(surplus(Case::converged().deleted()).steps().join("\n").contains(&gone.join("\n")));
 }
 
