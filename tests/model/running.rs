@@ -26,6 +26,17 @@ fn a_running_container_whose_fingerprint_differs_is_stopped_removed_and_made_ane
 }
 
 #[test]
+fn a_container_that_is_up_holds_its_ports_itself_and_they_are_no_obstacle_to_its_replacement_or_restart() {
+    let taken = Case::converged().but(|case| {
+        case.observed.ports_taken.insert(22_000);
+    });
+    assert_eq!(taken.verdict(), Verdict::Converged);
+    assert_eq!(taken.clone().but(|case| case.workspace.spec.docker = false).steps(), REPLACED);
+    let restarted = taken.but(|case| restart_asked_at(case, 3_000));
+    assert_eq!(restarted.steps(), ["stop container c1", "start container c1"]);
+}
+
+#[test]
 fn a_stopped_container_whose_fingerprint_differs_is_removed_and_made_anew() {
     let case = Case::exited().but(|case| case.container().fingerprint = None);
     assert_eq!(case.steps(), REPLACED[1..]);
