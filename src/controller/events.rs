@@ -75,3 +75,45 @@ impl EventLog {
 fn repeats(last: &Event, event: &Event) -> bool {
     last.uid == event.uid && last.reason == event.reason && last.message == event.message
 }
+
+#[cfg(test)]
+mod tests {
+    use jiff::Timestamp;
+
+    use super::*;
+    use crate::model::{Severity, Uid};
+
+    fn event(name: &str, uid: &str, message: &str, second: i64) -> Event {
+        Event {
+            name: name.parse().expect("a name"),
+            uid: Uid(uid.to_owned()),
+            severity: Severity::Normal,
+            reason: "Started".to_owned(),
+            message: message.to_owned(),
+            at: Timestamp::from_second(second).expect("in range"),
+            count: 1,
+        }
+    }
+
+    #[test]
+    fn only_what_is_equal_and_in_a_row_is_counted() {
+        let log = EventLog::new();
+        for (uid, message) in [("a", "x"), ("a", "x"), ("a", "y"), ("a", "x"), ("b", "x"), ("b", "x")] {
+            log.record(event("w", uid, message, 1));
+        }
+        let counts: Vec<_> = log.list(None).iter().map(|event| event.count).collect();
+        assert_eq!(counts, [2, 1, 1, 2]);
+    }
+
+    #[test]
+    fn of_too_many_workspaces_the_one_with_the_oldest_news_is_forgotten() {
+        let log = EventLog::new();
+        let names = i64::try_from(WORKSPACES).expect("few");
+        (0..names).for_each(|n| log.record(event(&format!("w{n}"), "a", "x", n)));
+        log.record(event("w0", "a", "news", names));
+        log.record(event("one-more", "a", "x", names + 1));
+        let kept = |name: &str| !log.list(Some(&name.parse().expect("a name"))).is_empty();
+        assert_eq!(log.list(None).len(), WORKSPACES + 1, "two of w0");
+        assert!(kept("w0") && kept("one-more") && kept("w2") && !kept("w1"));
+    }
+}

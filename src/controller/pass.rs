@@ -229,9 +229,7 @@ impl Controller {
         match self.parts.intent.forget(name, uid).await {
             Ok(()) => {
                 self.event(workspace, Severity::Normal, "Deleted", "nothing of it is left");
-                if self.parts.intent.get(name).is_none() {
-                    self.forget(name);
-                }
+                self.forget(name);
                 None
             }
             Err(error) => {
@@ -241,8 +239,13 @@ impl Controller {
         }
     }
 
+    /// Forgets a name, unless it is stored again by now.
     fn forget(&self, name: &Name) {
+        // Looked up under the lock, as to publish does: what was stored meanwhile is shown after this, not removed by it.
         let mut memory = locked(&self.memory);
+        if self.parts.intent.get(name).is_some() {
+            return;
+        }
         memory.remove(name);
         self.parts.hub.remove(name.as_str());
         drop(memory);

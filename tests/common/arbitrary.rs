@@ -191,7 +191,7 @@ fn volumes_seen(desired: &Desired) -> BoxedStrategy<Volumes> {
     let mut names: Vec<String> = desired.volumes.iter().map(|volume| volume.name.clone()).collect();
     names.push("workspace-w.of-before".to_owned());
     let one = |name: String| {
-        let volume = owner(&desired.owner).prop_map(|owner| super::case::volume(owner));
+        let volume = owner(&desired.owner).prop_map(super::case::volume);
         option::weighted(0.95, seen(volume)).prop_map(move |seen| seen.map(|seen| (name.clone(), seen)))
     };
     let all: Vec<_> = names.into_iter().map(one).collect();

@@ -109,7 +109,7 @@ impl Case {
 
     /// It is to be down.
     #[must_use]
-    pub(crate) fn to_stop(mut self) -> Self {
+    pub(crate) fn down(mut self) -> Self {
         self.workspace.spec.run = Some(Run::Stopped);
         self
     }

@@ -28,8 +28,8 @@ fn an_adopted_container_that_ended_is_started_without_a_worker() {
 
 #[test]
 fn an_adopted_container_is_stopped_and_kept() {
-    assert_eq!(Case::adopted().to_stop().steps(), ["stop container c1"]);
-    let case = Case::adopted().to_stop().but(|case| case.container().state = exited(0));
+    assert_eq!(Case::adopted().down().steps(), ["stop container c1"]);
+    let case = Case::adopted().down().but(|case| case.container().state = exited(0));
     assert_eq!(case.verdict(), Verdict::Converged);
 }
 

@@ -75,7 +75,7 @@ fn whatever_a_new_container_stands_on_blocks_while_it_is_unknown_and_the_message
 
 #[test]
 fn nothing_is_concluded_while_the_engine_does_not_answer_whatever_else_was_seen() {
-    for case in [Case::absent(), Case::exited(), Case::converged().to_stop(), Case::converged().deleted()] {
+    for case in [Case::absent(), Case::exited(), Case::converged().down(), Case::converged().deleted()] {
         let verdict = case.but(|case| case.observed.engine = unknown()).verdict();
         assert!(matches!(&verdict, Verdict::Unknown(reason) if reason.reason == "EngineUnreachable"), "{verdict:?}");
     }

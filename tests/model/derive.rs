@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use perry::model::desired::{ContainerPlan, Goal};
 use perry::model::quantity::{Bytes, Cpus};
-use perry::model::workspace::Adopted;
+use perry::model::workspace::{Adopted, Resources};
 use perry::model::{Run, Workspace};
 use perry::plan::{Settings, desired};
 use proptest::prelude::*;
@@ -166,6 +166,18 @@ fn volumes_are_named_after_the_workspace_home_first_and_docker_only_where_it_is_
     assert_eq!(names(&workspace), all);
     workspace.spec.docker = false;
     assert_eq!(names(&workspace), ["workspace-w-home", "workspace-w.cache", "workspace-w.data"]);
+}
+
+#[test]
+fn limits_and_names_arrive_where_they_belong() {
+    let mut workspace = workspace("w");
+    let (cpus, memory, shm) = (Some(Cpus { millis: 1_500 }), Some(Bytes(4 << 30)), Some(Bytes(256 << 20)));
+    workspace.spec.resources = Resources { cpus, memory, pids: Some(4_096), shm };
+    let container = desired_of(&workspace).container;
+    let limits = (container.cpu_millis, container.memory, container.pids, container.shm);
+    assert_eq!(limits, (Some(1_500), Some(4 << 30), Some(4_096), Some(256 << 20)));
+    let names = (container.name.as_str(), container.hostname.as_str(), container.network.as_str());
+    assert_eq!(names, ("workspace-w", "w", "perry"));
 }
 
 #[test]

@@ -35,7 +35,7 @@ fn every_state_of_a_container_can_be_deleted() {
 #[test]
 fn deletion_wins_over_whether_it_should_run_and_over_a_replacement() {
     let steps = with_volumes(&["stop container c1", "remove container c1"]);
-    assert_eq!(Case::converged().to_stop().deleted().steps(), steps);
+    assert_eq!(Case::converged().down().deleted().steps(), steps);
     assert_eq!(Case::converged().deleted().but(|case| case.container().fingerprint = None).steps(), steps);
 }
 

@@ -7,6 +7,7 @@ mod common;
 mod adopted;
 mod create;
 mod derive;
+mod fake;
 mod gone;
 mod project;
 mod project_properties;

@@ -93,10 +93,10 @@ fn each_phase_is_what_a_person_would_call_it() {
         ("being replaced", Scene::of(Case::converged().but(|c| c.workspace.spec.docker = false)), Phase::Creating),
         ("worker not up", Scene::of(Case::converged().but(|c| c.observed.worker = Seen::Absent)), Phase::Creating),
         ("converged", Scene::of(Case::converged()), Phase::Running),
-        ("stopping", Scene::of(Case::converged().to_stop()), Phase::Stopping),
-        ("paused", Scene::of(Case::container_is(ContainerState::Paused).to_stop()), Phase::Stopping),
-        ("stopped", Scene::of(Case::exited().to_stop()), Phase::Stopped),
-        ("stopped and absent", Scene::of(Case::absent().to_stop()), Phase::Stopped),
+        ("stopping", Scene::of(Case::converged().down()), Phase::Stopping),
+        ("paused", Scene::of(Case::container_is(ContainerState::Paused).down()), Phase::Stopping),
+        ("stopped", Scene::of(Case::exited().down()), Phase::Stopped),
+        ("stopped and absent", Scene::of(Case::absent().down()), Phase::Stopped),
         ("deleting", Scene::of(Case::converged().deleted()), Phase::Deleting),
         ("deleting, unseen", unlooked(Case::converged().deleted()), Phase::Deleting),
         ("deleting, failing", Scene::of(Case::converged().deleted()).failed(9, true), Phase::Deleting),
@@ -145,7 +145,7 @@ fn a_settled_workspace_is_ready_and_neither_reconciling_nor_stalled() {
 
 #[test]
 fn a_stopped_workspace_is_not_ready_for_that_reason_and_settled() {
-    let scene = Scene::of(Case::exited().to_stop());
+    let scene = Scene::of(Case::exited().down());
     assert_eq!(scene.says_in_short(Type::Ready), short(Is::False, "Stopped"));
     assert_eq!(scene.says_in_short(Type::Reconciling), short(Is::False, "Settled"));
 }

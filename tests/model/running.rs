@@ -26,6 +26,17 @@ fn a_running_container_whose_fingerprint_differs_is_stopped_removed_and_made_ane
 }
 
 #[test]
+fn a_container_that_is_up_holds_its_ports_itself_and_they_are_no_obstacle_to_its_replacement_or_restart() {
+    let taken = Case::converged().but(|case| {
+        case.observed.ports_taken.insert(22_000);
+    });
+    assert_eq!(taken.verdict(), Verdict::Converged);
+    assert_eq!(taken.clone().but(|case| case.workspace.spec.docker = false).steps(), REPLACED);
+    let restarted = taken.but(|case| restart_asked_at(case, 3_000));
+    assert_eq!(restarted.steps(), ["stop container c1", "start container c1"]);
+}
+
+#[test]
 fn a_stopped_container_whose_fingerprint_differs_is_removed_and_made_anew() {
     let case = Case::exited().but(|case| case.container().fingerprint = None);
     assert_eq!(case.steps(), REPLACED[1..]);
@@ -90,7 +101,7 @@ fn surplus_containers_go_in_every_goal_and_a_paused_one_is_resumed_to_be_stopped
     let surplus = |case: Case| case.beside("c2", |other| other.state = ContainerState::Paused);
     let gone = ["unpause container c2", "stop container c2", "remove container c2"];
     assert_eq!(surplus(Case::converged()).steps(), gone);
-    assert_eq!(surplus(Case::converged().to_stop()).steps()[..3], gone);
+    assert_eq!(surplus(Case::converged().down()).steps()[..3], gone);
     assert!(surplus(Case::converged().deleted()).steps().join("\n").contains(&gone.join("\n")));
 }
 

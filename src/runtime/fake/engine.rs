@@ -42,6 +42,8 @@ pub struct Container {
     pub config: String,
     /// When its servers answer, while it runs.
     pub(super) boot: Option<Life>,
+    /// How often it was started: tells one life from the next.
+    pub(super) starts: u32,
 }
 
 impl Container {
@@ -243,6 +245,7 @@ impl Engine {
             docker: plan.docker,
             config: String::new(),
             boot: None,
+            starts: 0,
         };
         self.containers.insert(id, container);
         Ok(())
@@ -258,8 +261,11 @@ impl Engine {
             .flat_map(|c| c.ports.clone())
             .collect();
         let container = self.container(id)?;
-        if container.state == ContainerState::Running {
-            return Ok(());
+        match container.state {
+            ContainerState::Running => return Ok(()),
+            ContainerState::Paused => return Err(changed("a paused container cannot be started")),
+            ContainerState::Removing => return Err(changed("the container is being removed")),
+            ContainerState::Created | ContainerState::Exited { .. } => {}
         }
         if container.network.as_ref().is_none_or(|network| !networks.contains(network)) {
             return Err(RuntimeError::Failed("network not found".to_owned()));
@@ -272,16 +278,28 @@ impl Engine {
         }
         container.state = ContainerState::Running;
         container.started_at = Some(wall);
+        container.starts += 1;
         Ok(())
+    }
+
+    /// How often a container was started, while it runs and has not begun to boot.
+    pub(super) fn unbooted(&self, id: &str) -> Option<u32> {
+        let running = |container: &&Container| container.state == ContainerState::Running && container.boot.is_none();
+        self.containers.get(id).filter(running).map(|container| container.starts)
     }
 
     /// A started container boots.
     pub(super) fn boots(&mut self, id: &str, now: Duration, life: &Life) {
-        if let Some(container) = self.containers.get_mut(id)
-            && container.boot.is_none()
-        {
+        if let Some(container) = self.containers.get_mut(id) {
             let (worker, ssh, docker) = (now + life.worker, now + life.ssh, now + life.docker);
             container.boot = Some(Life { worker, ssh, docker, exits: None });
+        }
+    }
+
+    /// A container ends by itself, if it still lives the life that was to end so.
+    pub(super) fn ends(&mut self, id: &str, starts: u32, code: i64) {
+        if self.containers.get(id).is_some_and(|container| container.starts == starts) {
+            self.exit(id, code);
         }
     }
 

@@ -44,7 +44,7 @@ struct Inner {
 enum Pending {
     Effect { action: Box<Action>, behind: Option<Box<Desired>>, reply: Cell },
     Hint(Hint),
-    Exit { id: String, code: i64 },
+    Exit { id: String, starts: u32, code: i64 },
     Nudge(Name),
 }
 
@@ -157,9 +157,9 @@ impl Inner {
         match pending {
             Pending::Hint(hint) => self.send(&hint),
             Pending::Nudge(name) => self.tell(&name, now),
-            Pending::Exit { id, code } => {
+            Pending::Exit { id, starts, code } => {
                 let owner = self.engine.containers.get(&id).and_then(|container| container.owner.clone());
-                self.engine.exit(&id, code);
+                self.engine.ends(&id, starts, code);
                 owner.into_iter().for_each(|owner| self.tell(&owner.name, now));
             }
             Pending::Effect { action, behind, reply } => {
@@ -192,6 +192,8 @@ impl Inner {
     /// What a start sets off: the worker comes up, or everything ends soon.
     fn lives_on(&mut self, action: &Action, now: Duration) {
         let Action::StartContainer { id, owner, .. } = action else { return };
+        // One that ran already goes on as it was.
+        let Some(starts) = self.engine.unbooted(id) else { return };
         let life = self.script.started(owner);
         self.engine.boots(id, now, &life);
         let mut nudges = vec![life.worker, life.ssh, life.docker];
@@ -201,7 +203,7 @@ impl Inner {
             self.schedule(now + after, Pending::Nudge(owner.name.clone()));
         }
         if let Some((after, code)) = life.exits {
-            self.schedule(now + after, Pending::Exit { id: id.clone(), code });
+            self.schedule(now + after, Pending::Exit { id: id.clone(), starts, code });
         }
     }
 
