@@ -11,7 +11,7 @@ use super::StoreError;
 use crate::model::files;
 
 /// How long a lock is waited for before it counts as stuck. Commits hold it for milliseconds.
-const LOCK_PATIENCE: Duration = Duration::from_secs(10);
+const LOCK_PATIENCE: Duration = Duration::from_secs(60);
 /// The longest pause between two tries for a lock.
 const LOCK_PAUSE_MAX: Duration = Duration::from_millis(10);
 

@@ -29,7 +29,7 @@ const ANYTHING: &[&str] = &["*"];
 /// Where a room sees only a part of another: `(who, whom, what)`.
 const PARTS: [(&str, &str, &[&str]); 4] = [
     ("controller", "store", &["Intent", "IntentError"]),
-    ("controller", "runtime", &["Runtime", "RuntimeError", "Hint", "Orphans"]),
+    ("controller", "runtime", &["Runtime", "RuntimeError", "Hint", "Orphans", "Progress"]),
     ("api", "controller", &["Handle", "Preview"]),
     // No path to `Runtime`: the API cannot start a container.
     ("api", "runtime", &["Attach", "Duplex", "RuntimeError"]),

@@ -115,7 +115,8 @@ impl World for FakeWorld {
     }
     async fn foreign_container(&self, name: &str, labels: BTreeMap<String, String>) -> String {
         let id = format!("foreign-{}", self.next());
-        let container = Container::stranger(&id, name, owner(&labels));
+        let mut container = Container::stranger(&id, name, owner(&labels));
+        container.state = ContainerState::Created;
         self.world.meddle(|engine| engine.containers.insert(id.clone(), container));
         id
     }

@@ -125,6 +125,12 @@ impl Desk {
         }
     }
 
+    /// The folder's intent is lost, with the copy of it.
+    pub fn lose(&self) {
+        self.inner.lock().unwrap().touched = true;
+        ["state.json", "state.json.1"].iter().for_each(|name| self.disk.outside_remove(name));
+    }
+
     fn publish(&self) {
         let mut inner = self.inner.lock().unwrap();
         let Some(core) = &inner.core else { return };
@@ -157,10 +163,7 @@ impl Desk {
     pub fn forget(&self, name: &Name, uid: &Uid) -> Result<(), IntentError> {
         let (wanted, mine) = (name.clone(), uid.clone());
         let forget = move |state: &mut State| {
-            let deleting = |w: &Arc<Workspace>| w.metadata.uid == mine && w.metadata.deletion_timestamp.is_some();
-            if state.workspaces.get(&wanted).is_some_and(deleting) {
-                state.workspaces.remove(&wanted);
-            }
+            perry::store::forget(state, &wanted, &mine);
         };
         if !self.edit(forget) {
             return Err(IntentError("the disk did not take it".to_owned()));
@@ -180,7 +183,7 @@ pub struct Lens {
     /// What each name was when a look at it began: `NoRecheck` shows this from then on.
     pub frozen: Arc<Mutex<BTreeMap<Name, Arc<Workspace>>>>,
     /// Everything that was ever there: `AbsenceDeletes` tears down what has vanished.
-    pub remembered: Mutex<BTreeMap<Name, Arc<Workspace>>>,
+    pub remembered: Arc<Mutex<BTreeMap<Name, Arc<Workspace>>>>,
 }
 
 #[async_trait]

@@ -23,8 +23,10 @@ fn seeds(default: u64) -> std::ops::Range<u64> {
     }
 }
 
-/// Runs seeds on all processors; the lowest that fails, with what it found.
+/// Runs seeds on all processors, one search at a time; the lowest that fails, with what it found.
 fn first_failure(seeds: std::ops::Range<u64>, ablation: Ablation) -> Option<(u64, Vec<String>)> {
+    static TURN: std::sync::Mutex<()> = std::sync::Mutex::new(());
+    let _turn = TURN.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
     let next = std::sync::atomic::AtomicU64::new(seeds.start);
     let found = std::sync::Mutex::new(None::<(u64, Vec<String>)>);
     let workers = std::thread::available_parallelism().map_or(1, usize::from);

@@ -1,5 +1,6 @@
 //! One seeded world: an agent that lives, dies and comes back among faults and people.
 
+use std::collections::BTreeMap;
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -10,7 +11,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 use perry::clock::{Clock, ManualClock};
 use perry::controller::{Controller, Parts};
-use perry::model::{ConditionType, Config, Run, View};
+use perry::model::{ConditionType, Config, Name, Run, View, Workspace};
 use perry::plan::{Context, Settings};
 use perry::runtime::fake::World;
 use perry::store::sim_disk::{Fault, Reboot};
@@ -54,6 +55,8 @@ struct Sim {
     life: Option<Life>,
     boots: u64,
     flag: Arc<Flag>,
+    /// What `AbsenceDeletes` goes by.
+    remembered: Arc<Mutex<BTreeMap<Name, Arc<Workspace>>>>,
     /// The agent dies as soon as this many more actions have been called or have taken effect.
     dies_after: Arc<Mutex<Option<u64>>>,
 }
@@ -85,7 +88,8 @@ impl Sim {
         world.meddle(|engine| engine.registry.insert(people::IMAGES[1].to_owned()));
         let desk = Desk::new(&oracle, &clock);
         let flag = Arc::new(Flag(AtomicBool::new(true)));
-        let notes = Arc::default();
+        let (notes, remembered) = (Arc::default(), Arc::default());
+        world.meddle(|engine| engine.trusting = ablation == Ablation::NamesNotIds);
         Self {
             chaos,
             ablation,
@@ -98,6 +102,7 @@ impl Sim {
             life: None,
             boots: 0,
             flag,
+            remembered,
             dies_after,
         }
     }
@@ -121,7 +126,8 @@ impl Sim {
             world: self.world.clone(),
             frozen: Arc::clone(&frozen),
         };
-        let lens = Lens { desk: self.desk.clone(), ablation: self.ablation, frozen, remembered: Mutex::default() };
+        let lens =
+            Lens { desk: self.desk.clone(), ablation: self.ablation, frozen, remembered: self.remembered.clone() };
         let settings =
             Settings { agent: AGENT.to_owned(), config: Config::default(), executable: EXECUTABLE.to_owned() };
         let doubt = if self.ablation == Ablation::NoDoubt { Duration::ZERO } else { LATEST_EFFECT };
@@ -228,6 +234,7 @@ impl Sim {
             5 => self.disturb_disk(),
             6 | 7 => self.world.meddle(|engine| people::meddle(engine, &chaos)),
             8 if self.life.is_some() => self.crash(),
+            9 if self.life.is_none() && chaos.chance(300) => self.desk.lose(),
             _ if self.life.is_none() => self.boot(),
             _ => {}
         }

@@ -28,7 +28,10 @@ pub struct Container {
     pub started_at: Option<Timestamp>,
     /// What the agent put into it.
     pub prepared: Option<Prepared>,
-    /// The id of its network.
+    /// The name of its network; empty for a stranger's.
+    pub network_name: String,
+    /// The id of the network that it was last started on; a container that was not started since it was made or
+    /// attached takes whichever bears the name.
     pub network: Option<String>,
     /// How it is separated from the host.
     pub isolation: Isolation,
@@ -57,12 +60,14 @@ impl Container {
             state: ContainerState::Running,
             started_at: None,
             prepared: None,
+            network_name: String::new(),
             network: None,
             isolation: Isolation::Unprivileged,
             volumes: Vec::new(),
             ports: Vec::new(),
             docker: false,
             config: String::new(),
+            starts: 0,
             boot: None,
         }
     }
@@ -94,6 +99,8 @@ pub struct Engine {
     pub registry: BTreeSet<String>,
     /// Host ports that other programs listen on.
     pub taken: BTreeSet<u16>,
+    /// Agents check nothing before they touch a container: only for tests of what that check is good for.
+    pub trusting: bool,
     /// What an installed worker is made of.
     pub(super) executable: String,
     /// Makes every id and time of making another one.
@@ -110,6 +117,7 @@ impl Default for Engine {
             images: BTreeMap::new(),
             registry: BTreeSet::new(),
             taken: BTreeSet::new(),
+            trusting: false,
             executable: String::new(),
             next: 0,
         }
@@ -151,8 +159,13 @@ impl Engine {
                 Ok(())
             }
             Action::ReattachNetwork { id, network } => {
-                let network = self.networks.get(network).cloned().ok_or_else(|| changed("no such network"))?;
-                self.container(id)?.network = Some(network);
+                if !self.networks.contains_key(network) {
+                    return Err(changed("no such network"));
+                }
+                let live = self.networks.get(network).cloned();
+                let container = self.container(id)?;
+                container.network_name.clone_from(network);
+                container.network = live.filter(|_| container.state == ContainerState::Running);
                 Ok(())
             }
             Action::StartContainer { id, restarted_at, .. } => self.start(id, *restarted_at, wall),
@@ -189,6 +202,9 @@ impl Engine {
         if self.images.contains_key(image) {
             return Ok(());
         }
+        if image.chars().any(|c| c.is_whitespace() || c.is_ascii_uppercase()) {
+            return Err(RuntimeError::Refused(format!("{image:?} is no image reference")));
+        }
         if !build && !self.registry.contains(image) {
             return Err(RuntimeError::Failed(format!("pull access denied for {image}")));
         }
@@ -224,10 +240,14 @@ impl Engine {
         if !self.images.contains_key(&plan.image) {
             return Err(changed("no such image"));
         }
-        let network = self.networks.get(&plan.network).cloned().ok_or_else(|| changed("no such network"))?;
-        // Like Docker, which makes a volume that is missing, with the labels that come with the mount.
+        if !self.networks.contains_key(&plan.network) {
+            return Err(changed("no such network"));
+        }
+        // Docker would make what is missing, without labels, and mount what is somebody else's.
         for volume in volumes.iter().filter(|volume| !volume.adopted) {
-            self.create_volume(volume, owner)?;
+            if self.volumes.get(&volume.name).is_none_or(|there| there.owner.as_ref() != Some(owner)) {
+                return Err(changed("a volume is missing, or somebody else's"));
+            }
         }
         let id = self.fresh();
         let container = Container {
@@ -238,7 +258,8 @@ impl Engine {
             state: ContainerState::Created,
             started_at: None,
             prepared: None,
-            network: Some(network),
+            network_name: plan.network.clone(),
+            network: None,
             isolation: if plan.docker { Isolation::Privileged } else { Isolation::Unprivileged },
             volumes: volumes.iter().map(|volume| volume.name.clone()).collect(),
             ports: plan.ports.iter().map(|port| port.host_port).collect(),
@@ -252,7 +273,7 @@ impl Engine {
     }
 
     fn start(&mut self, id: &str, restarted_at: Option<Timestamp>, wall: Timestamp) -> Done {
-        let networks: BTreeSet<String> = self.networks.values().cloned().collect();
+        let networks = self.networks.clone();
         let taken = self.taken.clone();
         let used: BTreeSet<u16> = self
             .containers
@@ -267,9 +288,10 @@ impl Engine {
             ContainerState::Removing => return Err(changed("the container is being removed")),
             ContainerState::Created | ContainerState::Exited { .. } => {}
         }
-        if container.network.as_ref().is_none_or(|network| !networks.contains(network)) {
+        let network = container.network.clone().or_else(|| networks.get(&container.network_name).cloned());
+        let Some(network) = network.filter(|network| networks.values().any(|live| live == network)) else {
             return Err(RuntimeError::Failed("network not found".to_owned()));
-        }
+        };
         // The agent notes what it starts for before it starts.
         let worker = container.prepared.as_ref().map(|prepared| prepared.worker.clone()).unwrap_or_default();
         container.prepared = Some(Prepared { worker, restarted_at });
@@ -277,7 +299,10 @@ impl Engine {
             return Err(RuntimeError::Failed("port is already allocated".to_owned()));
         }
         container.state = ContainerState::Running;
-        container.started_at = Some(wall);
+        container.network = Some(network);
+        // Every start has a time of its own, however quickly one follows the other.
+        let earliest = container.started_at.and_then(|last| last.checked_add(Duration::from_millis(1)).ok());
+        container.started_at = earliest.filter(|earliest| *earliest > wall).or(Some(wall));
         container.starts += 1;
         Ok(())
     }
@@ -338,6 +363,24 @@ impl Engine {
                 Ok(())
             }
         }
+    }
+
+    /// Whether the agent may touch what the action names: a container must bear its label or be adopted.
+    pub(super) fn permits(&self, action: &Action, agent: &str, adopts: impl Fn(&str) -> bool) -> Done {
+        let id = match action {
+            Action::InstallWorker { id, .. }
+            | Action::StartContainer { id, .. }
+            | Action::ReattachNetwork { id, .. }
+            | Action::UnpauseContainer { id }
+            | Action::StopContainer { id }
+            | Action::RemoveContainer { id } => id,
+            _ => return Ok(()),
+        };
+        let Some(container) = self.containers.get(id).filter(|_| !self.trusting) else { return Ok(()) };
+        if container.owner.as_ref().is_some_and(|owner| owner.agent == agent) || adopts(id) {
+            return Ok(());
+        }
+        Err(RuntimeError::Refused(format!("container {} is not this agent's", container.name)))
     }
 
     /// Whose workspace an action is for, where it is for one.

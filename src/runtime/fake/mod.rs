@@ -42,7 +42,7 @@ struct Inner {
 }
 
 enum Pending {
-    Effect { action: Box<Action>, behind: Option<Box<Desired>>, reply: Cell },
+    Effect { action: Box<Action>, agent: String, behind: Option<Box<Desired>>, reply: Cell },
     Hint(Hint),
     Exit { id: String, starts: u32, code: i64 },
     Nudge(Name),
@@ -162,8 +162,8 @@ impl Inner {
                 self.engine.ends(&id, starts, code);
                 owner.into_iter().for_each(|owner| self.tell(&owner.name, now));
             }
-            Pending::Effect { action, behind, reply } => {
-                let result = self.take_effect(&action, behind.as_deref(), now, wall);
+            Pending::Effect { action, agent, behind, reply } => {
+                let result = self.take_effect(&action, &agent, behind.as_deref(), now, wall);
                 *reply.lock().unwrap_or_else(PoisonError::into_inner) = Some(result);
             }
         }
@@ -172,13 +172,19 @@ impl Inner {
     fn take_effect(
         &mut self,
         action: &Action,
+        agent: &str,
         behind: Option<&Desired>,
         now: Duration,
         wall: jiff::Timestamp,
     ) -> Result<(), RuntimeError> {
         let owner = self.engine.owner_of(action);
         let before = self.witness.is_some().then(|| self.engine.clone());
-        let result = self.engine.apply(action, now, wall);
+        let adopts = |id: &str| {
+            let adopted = self.looked_at.values().filter_map(|desired| desired.adopted.as_ref());
+            adopted.into_iter().any(|adopted| adopted.is(id))
+        };
+        let permitted = self.engine.permits(action, agent, adopts);
+        let result = permitted.and_then(|()| self.engine.apply(action, now, wall));
         if let (Some(witness), Some(before)) = (&mut self.witness, &before) {
             witness(Moment { action, behind, before, after: Some(&self.engine) });
         }
@@ -300,7 +306,10 @@ impl Runtime for FakeRuntime {
     }
 
     async fn orphans(&self, known: &BTreeSet<Uid>) -> Result<Orphans, RuntimeError> {
-        Ok(self.world.with(|engine| engine.orphans(&self.agent, known)))
+        self.world.with(|engine| match engine.up {
+            true => Ok(engine.orphans(&self.agent, known)),
+            false => Err(RuntimeError::Unreachable("the fake engine is down".to_owned())),
+        })
     }
 }
 
@@ -321,7 +330,8 @@ impl FakeRuntime {
         }
         if let Some(after) = fate.effect {
             let (action, behind) = (Box::new(action.clone()), behind.map(Box::new));
-            inner.schedule(now + after, Pending::Effect { action, behind, reply: reply.clone() });
+            let agent = self.agent.clone();
+            inner.schedule(now + after, Pending::Effect { action, agent, behind, reply: reply.clone() });
         }
         drop(inner);
         self.world.tick();

@@ -16,7 +16,11 @@ pub(super) fn engine(engine: &Engine) -> Seen<EngineSeen> {
     if !engine.up {
         return Seen::Unknown(DOWN.to_owned());
     }
-    Seen::Present(EngineSeen { version: "fake".to_owned(), api_version: "1.45".to_owned(), runtimes: Vec::new() })
+    Seen::Present(EngineSeen {
+        version: "fake".to_owned(),
+        api_version: "1.45".to_owned(),
+        runtimes: vec!["runc".to_owned()],
+    })
 }
 
 /// What a look shows, but for what it is blind to.
@@ -32,10 +36,7 @@ pub(super) fn look(engine: &Engine, desired: &Desired, executable: &str, now: Du
         engine: self::engine(engine),
         image: one(unless(blind.image, "no answer"), engine.images.get(&desired.container.image).cloned()),
         network: one(unless(blind.network, "no answer"), engine.networks.get(&desired.container.network).cloned()),
-        containers: one(
-            unless(blind.containers, "no answer"),
-            Some(found.iter().map(|c| seen(engine, desired, c)).collect()),
-        ),
+        containers: one(unless(blind.containers, "no answer"), Some(found.iter().map(|c| seen(engine, c)).collect())),
         volumes: volumes(engine, desired, blind),
         volumes_complete: !blind.lists && !blind.volumes,
         worker: match running {
@@ -77,8 +78,7 @@ fn is_running(desired: &Desired, container: &Container) -> bool {
     container.owner.as_ref() == Some(&desired.owner) && container.state == ContainerState::Running
 }
 
-fn seen(engine: &Engine, desired: &Desired, container: &Container) -> ContainerSeen {
-    let live = engine.networks.get(&desired.container.network);
+fn seen(engine: &Engine, container: &Container) -> ContainerSeen {
     ContainerSeen {
         id: container.id.clone(),
         name: container.name.clone(),
@@ -87,7 +87,7 @@ fn seen(engine: &Engine, desired: &Desired, container: &Container) -> ContainerS
         state: container.state.clone(),
         started_at: container.started_at,
         prepared: container.prepared.clone(),
-        network: container.network.clone().filter(|id| live == Some(id)),
+        network: container.network.clone().or_else(|| engine.networks.get(&container.network_name).cloned()),
         isolation: container.isolation,
     }
 }

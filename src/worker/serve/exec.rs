@@ -86,9 +86,8 @@ impl Execs {
                 124
             }
         };
-        let until = tokio::time::Instant::now() + REST;
-        let (stdout, more) = stdout.finish(until, &self.drains).await;
-        let (stderr, even_more) = stderr.finish(until, &self.drains).await;
+        let (out, err) = futures::join!(stdout.finish(&self.drains), stderr.finish(&self.drains));
+        let ((stdout, more), (stderr, even_more)) = (out, err);
         ExecResponse { stdout, stderr, exit_code, truncated: more || even_more }
     }
 }
@@ -172,10 +171,10 @@ impl Captured {
         Self { kept, reader: Some(reader) }
     }
 
-    /// What came until the stream's end, or until that time.
-    async fn finish(mut self, until: tokio::time::Instant, drains: &Arc<Semaphore>) -> (String, bool) {
+    /// What comes until the stream's end, for [`REST`] at most.
+    async fn finish(mut self, drains: &Arc<Semaphore>) -> (String, bool) {
         if let Some(mut reader) = self.reader.take()
-            && tokio::time::timeout_at(until, &mut reader).await.is_err()
+            && tokio::time::timeout(REST, &mut reader).await.is_err()
         {
             keep_flowing(reader, drains);
         }
