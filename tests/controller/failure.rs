@@ -183,6 +183,18 @@ fn an_engine_that_does_not_answer_is_never_given_up() {
 }
 
 #[test]
+fn an_engine_that_answers_again_is_not_kept_waiting_by_the_failures_of_when_it_did_not() {
+    let mut world = Loop::new();
+    world.faults.fail("start", RuntimeError::Unreachable("connection refused".to_owned()));
+    world.put(workspace("w"));
+    world.advance(30 * MINUTE);
+    world.faults.heal();
+    world.meddle(|engine| engine.up = false);
+    world.meddle(|engine| engine.up = true);
+    assert!(world.is_ready("w"), "by its hint, not by the back-off");
+}
+
+#[test]
 fn while_the_engine_is_away_the_status_is_unknown_and_right_again_as_soon_as_it_is_back() {
     let mut world = Loop::new();
     world.put(workspace("w"));
@@ -199,17 +211,18 @@ fn while_the_engine_is_away_the_status_is_unknown_and_right_again_as_soon_as_it_
 #[test]
 fn success_ends_the_counting() {
     let mut world = Loop::new();
+    world.put(workspace("w"));
+    let id = world.container("w").expect("made");
     for _ in 0..5 {
-        world.faults.fail("start", no_space());
-        world.put(workspace("w"));
-        let before = world.faults.times("start").len();
-        world.until(|world| world.faults.times("start").len() == before + 4);
-        world.faults.heal();
-        world.until(|world| world.is_ready("w"));
         world.advance(MINUTE);
-        let id = world.container("w").expect("made");
+        let before = world.faults.times("start").len();
         world.faults.fail("start", no_space());
         world.meddle(|engine| engine.exit(&id, 1));
+        world.until(|world| world.faults.times("start").len() == before + 4);
+        let times = &world.faults.times("start")[before..];
+        assert!(times[1] - times[0] <= 2 * BACKOFF_FLOOR, "the shortest wait first: {times:?}");
+        world.faults.heal();
+        world.until(|world| world.is_ready("w"));
     }
     assert!(!world.events("w").iter().any(|event| event.contains("Stalled")));
     assert!(!world.is("w", Type::Stalled), "four failures in a row at most, five times");
