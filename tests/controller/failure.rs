@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use perry::model::condition::ConditionType as Type;
+use perry::model::observed::ContainerState;
 use perry::model::{Phase, Run};
 use perry::queue::{BACKOFF_CEILING, BACKOFF_FLOOR};
 use perry::runtime::RuntimeError;
@@ -268,4 +269,33 @@ fn what_somebody_else_blocks_is_stalled_with_the_way_out_and_goes_on_soon_after_
     let took = world.until(|world| world.is_ready("w"));
     assert!(took <= 10 * SECOND, "nobody tells of a stranger's volume: {took:?}");
     assert_eq!(world.view("w").name, name("w"));
+}
+
+#[test]
+fn each_plan_that_gets_done_begins_the_count_anew() {
+    let mut world = Loop::new();
+    world.faults.fail("create", no_space());
+    world.put(workspace("w"));
+    world.until(|world| world.faults.times("create").len() == 6);
+    world.faults.fail("start", no_space());
+    world.until(|world| world.is("w", Type::Stalled));
+    assert_eq!(world.faults.times("start").len(), 8, "not two");
+}
+
+#[test]
+fn a_failure_is_forgotten_when_what_is_seen_is_another_matter() {
+    let mut world = Loop::new();
+    world.faults.fail("start", no_space());
+    world.put(workspace("w"));
+    world.until(|world| world.faults.times("start").len() == 3);
+    world.meddle(|engine| engine.taken.insert(22_000));
+    world.advance(10 * SECOND);
+    assert_eq!(world.says("w", Type::Ready).0, "PortTaken", "blocked by somebody");
+    world.meddle(|engine| engine.taken.clear());
+    world.advance(10 * SECOND);
+    assert_eq!(world.says("w", Type::Ready).0, "ActionFailed");
+    let id = world.container("w").expect("made");
+    world.meddle(|engine| engine.containers.get_mut(&id).expect("there").state = ContainerState::Running);
+    assert_eq!(world.says("w", Type::Ready).0, "WorkerStarting", "started by somebody");
+    assert_eq!(world.view("w").status, Phase::Creating);
 }
