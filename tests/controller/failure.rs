@@ -175,7 +175,10 @@ fn an_engine_that_does_not_answer_is_never_given_up() {
     world.faults.fail("start", RuntimeError::Unreachable("connection refused".to_owned()));
     world.put(workspace("w"));
     world.advance(60 * MINUTE);
-    assert!(world.faults.times("start").len() > 25, "{:?}", world.faults.times("start").len());
+    let tries = world.faults.times("start").len();
+    assert!(tries > 25, "{tries}");
+    let (_, message) = world.says("w", Type::Reconciling);
+    assert!(message.starts_with(&format!("try {tries} failed: ")), "{message}");
     assert!(!world.is("w", Type::Stalled));
     assert_eq!(world.says("w", Type::Ready).0, "EngineUnreachable");
     world.faults.heal();
