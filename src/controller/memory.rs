@@ -135,7 +135,6 @@ impl Memory {
             }
             Some(_) | None => {}
         }
-        self.held = None;
         if plan.actions.iter().any(|action| matches!(action, Action::StartContainer { .. }))
             && let Some(decision) = self.hold_start(now)
         {

@@ -223,3 +223,60 @@ fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     // A pass that panicked left at worst a memory that a restart would have lost too.
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
+
+#[cfg(test)]
+mod tests {
+    use std::pin::Pin;
+
+    use futures::{Stream, stream};
+
+    use super::*;
+    use crate::clock::ManualClock;
+    use crate::model::{Config, Uid};
+    use crate::runtime::fake::{Smooth, World};
+    use crate::store::IntentError;
+    use crate::watch::Limits;
+
+    /// Nothing is wanted.
+    struct Nothing;
+
+    #[async_trait::async_trait]
+    impl Intent for Nothing {
+        fn get(&self, _: &Name) -> Option<Arc<Workspace>> {
+            None
+        }
+        fn list(&self) -> BTreeMap<Name, Arc<Workspace>> {
+            BTreeMap::new()
+        }
+        async fn forget(&self, _: &Name, _: &Uid) -> Result<(), IntentError> {
+            Ok(())
+        }
+        fn changes(&self) -> Pin<Box<dyn Stream<Item = Name> + Send>> {
+            Box::pin(stream::pending())
+        }
+    }
+
+    #[test]
+    fn nothing_is_remembered_of_a_name_that_is_not_wanted_any_more() {
+        let clock: Arc<dyn Clock> = Arc::new(ManualClock::default());
+        let (agent, executable) = ("agent-a".to_owned(), "worker-1".to_owned());
+        let controller = Controller::new(Parts {
+            intent: Arc::new(Nothing),
+            runtime: Arc::new(World::new(clock.clone(), Smooth).runtime(&agent, &executable)),
+            clock,
+            hub: Hub::new("boot", Limits::default()).expect("a plain word"),
+            settings: Settings { agent, config: Config::default(), executable },
+            doubt: Duration::ZERO,
+            seed: 1,
+        });
+        let name: Name = "w".parse().expect("a name");
+        locked(&controller.memory).entry(name.clone()).or_default();
+        locked(&controller.backoff).failed(&name, 1);
+        controller.queue.add(name.clone());
+        let (claim, slot) = controller.next_pass().now_or_never().flatten().expect("the key is due");
+        assert!(controller.clone().guarded_pass(claim, slot).now_or_never().is_some());
+        assert!(locked(&controller.memory).is_empty());
+        assert_eq!(locked(&controller.backoff).failures(&name), 0);
+        assert_eq!(controller.depth(), crate::queue::Depth::default());
+    }
+}

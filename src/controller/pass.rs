@@ -194,8 +194,8 @@ impl Controller {
         self.failed(workspace, verdict.reason, held, |memory, reason| memory.failed(reason, verdict.limit))
     }
 
-    /// Says and remembers a failure, and when to try again: at once where intent is another by now. What is `held` is
-    /// not tried before, whatever happens.
+    /// Says and remembers a failure, and when to try again. What is `held` is not tried before, whatever happens. Where
+    /// intent is another by now the failure is an event and no more; the queue knows of the newer intent already.
     pub(super) fn failed(
         &self,
         workspace: &Workspace,
@@ -205,9 +205,6 @@ impl Controller {
     ) -> Next {
         let Metadata { name, uid, generation, .. } = &workspace.metadata;
         self.event(workspace, Severity::Warning, &reason.reason, &reason.message);
-        if !self.is_current(workspace) {
-            return Some(Duration::ZERO);
-        }
         let reason =
             Reason { hint: reason.hint.or_else(|| Some(format!("perry restart {name} tries again"))), ..reason };
         let delay = self.back_off(workspace);

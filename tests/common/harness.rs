@@ -22,7 +22,7 @@ use super::intent::MemoryIntent;
 use super::script::Faults;
 
 /// How long a call whose end is unknown may still take effect.
-pub(crate) const DOUBT: Duration = Duration::from_secs(90);
+pub(crate) const DOUBT: Duration = Duration::from_millis(90_500);
 pub(crate) const SECOND: Duration = Duration::from_secs(1);
 pub(crate) const MINUTE: Duration = Duration::from_secs(60);
 

@@ -78,3 +78,12 @@ fn stopping_and_starting_by_hand_is_no_crash_loop() {
         assert!(world.is_ready("w"));
     }
 }
+
+#[test]
+fn a_container_made_anew_by_an_outsiders_doing_is_tried_anew_at_once() {
+    let mut world = crashing(Duration::from_millis(10));
+    world.until(|world| world.is("w", Type::Stalled));
+    world.faults.heal();
+    world.meddle(|engine| engine.containers.clear());
+    assert!(world.is_ready("w"));
+}

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use perry::model::condition::ConditionType as Type;
+use perry::model::observed::ContainerState;
 use perry::model::{Phase, Run};
 use perry::queue::{BACKOFF_CEILING, BACKOFF_FLOOR};
 use perry::runtime::RuntimeError;
@@ -174,12 +175,27 @@ fn an_engine_that_does_not_answer_is_never_given_up() {
     world.faults.fail("start", RuntimeError::Unreachable("connection refused".to_owned()));
     world.put(workspace("w"));
     world.advance(60 * MINUTE);
-    assert!(world.faults.times("start").len() > 25, "{:?}", world.faults.times("start").len());
+    let tries = world.faults.times("start").len();
+    assert!(tries > 25, "{tries}");
+    let (_, message) = world.says("w", Type::Reconciling);
+    assert!(message.starts_with(&format!("try {tries} failed: ")), "{message}");
     assert!(!world.is("w", Type::Stalled));
     assert_eq!(world.says("w", Type::Ready).0, "EngineUnreachable");
     world.faults.heal();
     let took = world.until(|world| world.is_ready("w"));
     assert!(took <= BACKOFF_CEILING, "{took:?}");
+}
+
+#[test]
+fn an_engine_that_answers_again_is_not_kept_waiting_by_the_failures_of_when_it_did_not() {
+    let mut world = Loop::new();
+    world.faults.fail("start", RuntimeError::Unreachable("connection refused".to_owned()));
+    world.put(workspace("w"));
+    world.advance(30 * MINUTE);
+    world.faults.heal();
+    world.meddle(|engine| engine.up = false);
+    world.meddle(|engine| engine.up = true);
+    assert!(world.is_ready("w"), "by its hint, not by the back-off");
 }
 
 #[test]
@@ -199,17 +215,18 @@ fn while_the_engine_is_away_the_status_is_unknown_and_right_again_as_soon_as_it_
 #[test]
 fn success_ends_the_counting() {
     let mut world = Loop::new();
+    world.put(workspace("w"));
+    let id = world.container("w").expect("made");
     for _ in 0..5 {
-        world.faults.fail("start", no_space());
-        world.put(workspace("w"));
-        let before = world.faults.times("start").len();
-        world.until(|world| world.faults.times("start").len() == before + 4);
-        world.faults.heal();
-        world.until(|world| world.is_ready("w"));
         world.advance(MINUTE);
-        let id = world.container("w").expect("made");
+        let before = world.faults.times("start").len();
         world.faults.fail("start", no_space());
         world.meddle(|engine| engine.exit(&id, 1));
+        world.until(|world| world.faults.times("start").len() == before + 4);
+        let times = &world.faults.times("start")[before..];
+        assert!(times[1] - times[0] <= 2 * BACKOFF_FLOOR, "the shortest wait first: {times:?}");
+        world.faults.heal();
+        world.until(|world| world.is_ready("w"));
     }
     assert!(!world.events("w").iter().any(|event| event.contains("Stalled")));
     assert!(!world.is("w", Type::Stalled), "four failures in a row at most, five times");
@@ -255,4 +272,33 @@ fn what_somebody_else_blocks_is_stalled_with_the_way_out_and_goes_on_soon_after_
     let took = world.until(|world| world.is_ready("w"));
     assert!(took <= 10 * SECOND, "nobody tells of a stranger's volume: {took:?}");
     assert_eq!(world.view("w").name, name("w"));
+}
+
+#[test]
+fn each_plan_that_gets_done_begins_the_count_anew() {
+    let mut world = Loop::new();
+    world.faults.fail("create", no_space());
+    world.put(workspace("w"));
+    world.until(|world| world.faults.times("create").len() == 6);
+    world.faults.fail("start", no_space());
+    world.until(|world| world.is("w", Type::Stalled));
+    assert_eq!(world.faults.times("start").len(), 8, "not two");
+}
+
+#[test]
+fn a_failure_is_forgotten_when_what_is_seen_is_another_matter() {
+    let mut world = Loop::new();
+    world.faults.fail("start", no_space());
+    world.put(workspace("w"));
+    world.until(|world| world.faults.times("start").len() == 3);
+    world.meddle(|engine| engine.taken.insert(22_000));
+    world.advance(10 * SECOND);
+    assert_eq!(world.says("w", Type::Ready).0, "PortTaken", "blocked by somebody");
+    world.meddle(|engine| engine.taken.clear());
+    world.advance(10 * SECOND);
+    assert_eq!(world.says("w", Type::Ready).0, "ActionFailed");
+    let id = world.container("w").expect("made");
+    world.meddle(|engine| engine.containers.get_mut(&id).expect("there").state = ContainerState::Running);
+    assert_eq!(world.says("w", Type::Ready).0, "WorkerStarting", "started by somebody");
+    assert_eq!(world.view("w").status, Phase::Creating);
 }

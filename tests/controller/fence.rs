@@ -118,3 +118,28 @@ fn an_edit_while_a_look_is_under_way_is_looked_at_anew() {
     assert!(world.clock.monotonic() - before <= 12 * SECOND);
     assert_eq!(world.view("w").observed_generation, 3);
 }
+
+#[test]
+fn a_look_for_an_earlier_incarnation_says_nothing_of_the_next_one() {
+    let mut world = Loop::new();
+    let mut first = workspace("w");
+    first.metadata.generation = 7;
+    world.put(first);
+    world.faults.on_look(|_| {
+        Some(perry::runtime::fake::Sight::Partial { after: 3 * SECOND, blind: perry::runtime::fake::Blind::default() })
+    });
+    world.edit("w", |_| {});
+    world.advance(SECOND);
+    // As an outside edit of the stored intent can do it.
+    let mut second = workspace("w");
+    second.metadata.uid = perry::model::Uid("uid-second".to_owned());
+    world.put(second);
+    let mut watcher = world.hub.subscribe(None);
+    world.advance(MINUTE);
+    while let Ok(Some(frame)) = watcher.try_next() {
+        let Some(view) = frame.object else { continue };
+        assert_eq!(view.uid.0, "uid-second");
+        assert!(view.observed_generation <= view.generation, "S5: {view:#?}");
+    }
+    assert_eq!(world.says("w", Type::Stalled).0, "NameTaken", "the container of the first one is not its own");
+}

@@ -98,8 +98,24 @@ fn what_waits_too_long_for_itself_is_stalled_and_recovers_by_itself() {
 }
 
 #[test]
+fn a_new_generation_that_has_to_wait_is_given_its_own_time() {
+    let mut world = Loop::new();
+    let slow = Life { worker: SECOND, ssh: 2 * SECOND, docker: 10 * MINUTE, exits: None };
+    world.faults.on_start(move |_| Some(slow.clone()));
+    world.put(workspace("w"));
+    world.advance(110 * SECOND);
+    world.edit("w", |workspace| workspace.spec.tools = vec!["claude".to_owned()]);
+    world.advance(110 * SECOND);
+    assert!(!world.is("w", Type::Stalled));
+    world.advance(20 * SECOND);
+    assert!(world.is("w", Type::Stalled));
+}
+
+#[test]
 fn a_worker_that_ends_later_makes_it_not_ready_and_that_is_measured_anew() {
     let mut world = Loop::new();
+    let life = Life { worker: SECOND, ssh: 30 * SECOND, docker: 30 * SECOND, exits: None };
+    world.faults.on_start(move |_| Some(life.clone()));
     world.put(workspace("w"));
     world.advance(60 * MINUTE);
     world.tamper.with(|_, observed| {
