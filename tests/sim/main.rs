@@ -2,7 +2,7 @@
 //! step the oracle checks S1 to S10, and once faults have stopped, L1 and L2.
 //!
 //! `PERRY_SIM_SEEDS=100000 cargo test --test sim` tries more; `PERRY_SIM_SEED=17 cargo test --test sim` replays one.
-#![allow(clippy::unwrap_used, missing_docs, unreachable_pub)]
+#![allow(clippy::unwrap_used, clippy::print_stdout, missing_docs, unreachable_pub)]
 
 mod ablation;
 mod chaos;

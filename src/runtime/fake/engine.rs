@@ -5,82 +5,12 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 
+use super::objects::{Container, Volume};
 use super::script::Life;
 use crate::model::desired::{ContainerPlan, Owner, VolumePlan};
 use crate::model::observed::{ContainerState, Isolation, Prepared};
 use crate::model::{Action, Name, Uid};
 use crate::runtime::{Orphans, RuntimeError};
-
-/// A container on the fake engine.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Container {
-    /// Its id.
-    pub id: String,
-    /// Its name.
-    pub name: String,
-    /// Its labels.
-    pub owner: Option<Owner>,
-    /// Its fingerprint label.
-    pub fingerprint: Option<String>,
-    /// What it is doing.
-    pub state: ContainerState,
-    /// When it was last started.
-    pub started_at: Option<Timestamp>,
-    /// What the agent put into it.
-    pub prepared: Option<Prepared>,
-    /// The name of its network; empty for a stranger's.
-    pub network_name: String,
-    /// The id of the network that it was last started on; a container that was not started since it was made or
-    /// attached takes whichever bears the name.
-    pub network: Option<String>,
-    /// How it is separated from the host.
-    pub isolation: Isolation,
-    /// The names of its volumes.
-    pub volumes: Vec<String>,
-    /// Its host ports.
-    pub ports: Vec<u16>,
-    /// Docker inside.
-    pub docker: bool,
-    /// What the worker was told.
-    pub config: String,
-    /// When its servers answer, while it runs.
-    pub(super) boot: Option<Life>,
-    /// How often it was started: tells one life from the next.
-    pub(super) starts: u32,
-}
-
-impl Container {
-    /// A running container that no agent of ours made.
-    pub fn stranger(id: &str, name: &str, owner: Option<Owner>) -> Self {
-        Self {
-            id: id.to_owned(),
-            name: name.to_owned(),
-            owner,
-            fingerprint: None,
-            state: ContainerState::Running,
-            started_at: None,
-            prepared: None,
-            network_name: String::new(),
-            network: None,
-            isolation: Isolation::Unprivileged,
-            volumes: Vec::new(),
-            ports: Vec::new(),
-            docker: false,
-            config: String::new(),
-            starts: 0,
-            boot: None,
-        }
-    }
-}
-
-/// A volume on the fake engine.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Volume {
-    /// Its labels.
-    pub owner: Option<Owner>,
-    /// When it was made.
-    pub created_at: String,
-}
 
 /// Everything on the fake engine.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -289,9 +219,10 @@ impl Engine {
             ContainerState::Created | ContainerState::Exited { .. } => {}
         }
         let network = container.network.clone().or_else(|| networks.get(&container.network_name).cloned());
-        let Some(network) = network.filter(|network| networks.values().any(|live| live == network)) else {
+        let live = network.as_ref().is_some_and(|network| networks.values().any(|live| live == network));
+        if !live && !container.network_name.is_empty() {
             return Err(RuntimeError::Failed("network not found".to_owned()));
-        };
+        }
         // The agent notes what it starts for before it starts.
         let worker = container.prepared.as_ref().map(|prepared| prepared.worker.clone()).unwrap_or_default();
         container.prepared = Some(Prepared { worker, restarted_at });
@@ -299,7 +230,7 @@ impl Engine {
             return Err(RuntimeError::Failed("port is already allocated".to_owned()));
         }
         container.state = ContainerState::Running;
-        container.network = Some(network);
+        container.network = network;
         // Every start has a time of its own, however quickly one follows the other.
         let earliest = container.started_at.and_then(|last| last.checked_add(Duration::from_millis(1)).ok());
         container.started_at = earliest.filter(|earliest| *earliest > wall).or(Some(wall));

@@ -3,6 +3,7 @@
 //! happens in [`World::tick`].
 
 mod engine;
+mod objects;
 mod observe;
 mod script;
 
@@ -15,7 +16,8 @@ use async_trait::async_trait;
 use futures::channel::mpsc;
 use futures::{Stream, StreamExt, future, stream};
 
-pub use engine::{Container, Engine, Volume};
+pub use engine::Engine;
+pub use objects::{Container, Volume};
 pub use script::{Blind, Delivery, Fate, Life, Reply, Script, Sight, Smooth};
 
 use super::{Hint, Orphans, Progress, Runtime, RuntimeError};

@@ -3,8 +3,8 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use super::engine::{Container, Engine};
 use super::script::Blind;
+use super::{engine::Engine, objects::Container};
 use crate::model::desired::Desired;
 use crate::model::observed::{
     ContainerSeen, ContainerState, EngineSeen, Observed, Seen, Service, VolumeSeen, WorkerSeen,
