@@ -1,19 +1,22 @@
-//! Where the agent is: the one of `client.json`, else the one that runs in the folder, else the default address.
+//! Where the agent is: the one of `client.json`, else the one that runs in the folder, else where the folder's
+//! `config.json` would have it listen. Never another folder's agent: a `delete` must not end up there.
 
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::path::Path;
 
-use crate::model::files::{AGENT_LOCK, AgentLock, CLIENT, ClientConfig};
+use crate::model::Config;
+use crate::model::files::{AGENT_LOCK, AgentLock, CLIENT, CONFIG, ClientConfig};
 
-use super::failure::Failure;
+use super::failure::{Failure, UNREACHABLE};
 
 /// Where an agent with default settings listens.
-const DEFAULT: &str = "127.0.0.1:7391";
 const DEFAULT_PORT: u16 = 7391;
 
 /// The agent's address as `host:port`.
 ///
 /// # Errors
-/// `client.json` is there and cannot be understood.
+/// `client.json` or `config.json` is there and cannot be understood; or no agent runs in the folder, and its next one
+/// takes any free port.
 pub(super) fn find(folder: &Path) -> Result<String, Failure> {
     let path = folder.join(CLIENT);
     if let Ok(text) = std::fs::read(&path) {
@@ -29,7 +32,27 @@ pub(super) fn find(folder: &Path) -> Result<String, Failure> {
     }
     // It is a hint that an agent left; a broken or old one is no reason to fail.
     let lock = std::fs::read(folder.join(AGENT_LOCK)).ok().and_then(|text| AgentLock::parse(&text));
-    Ok(lock.and_then(|lock| lock.address).unwrap_or_else(|| DEFAULT.to_owned()))
+    lock.and_then(|lock| lock.address).map_or_else(|| configured(folder), Ok)
+}
+
+/// Where the agent of this folder listens when it runs.
+fn configured(folder: &Path) -> Result<String, Failure> {
+    let path = folder.join(CONFIG);
+    let text = std::fs::read(&path).unwrap_or_else(|_| b"{}".to_vec());
+    let config: Config = serde_json::from_slice(&text).map_err(|error| {
+        Failure::usage(format!("{}: {error}", path.display())).hint("`perry agent run` says all that is wrong with it")
+    })?;
+    if config.port == 0 {
+        let message = format!("no agent runs in {}", folder.display());
+        return Err(Failure::new(UNREACHABLE, message).hint("start one: perry agent run"));
+    }
+    let bind = match config.bind.first().and_then(|bind| bind.parse().ok()) {
+        Some(IpAddr::V4(bind)) if !bind.is_unspecified() => bind.into(),
+        Some(IpAddr::V6(bind)) if bind.is_unspecified() => Ipv6Addr::LOCALHOST.into(),
+        Some(IpAddr::V6(bind)) => bind.into(),
+        _ => IpAddr::from(Ipv4Addr::LOCALHOST),
+    };
+    Ok(SocketAddr::new(bind, config.port).to_string())
 }
 
 fn with_port(address: &str) -> Option<String> {
@@ -65,6 +88,27 @@ mod tests {
         for wrong in ["", "desk:", "desk:http", "http://desk", ":80", "a b", "desk:0"] {
             assert_eq!(port(wrong), None, "{wrong}");
         }
+    }
+
+    #[test]
+    fn an_agent_that_does_not_run_is_looked_for_where_its_own_settings_have_it_and_nowhere_else() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let config = |text: &str| std::fs::write(folder.path().join("config.json"), text).expect("written");
+        for (text, address) in [
+            ("{}", "127.0.0.1:7391"),
+            (r#"{"port": 8000, "imageTag": "x"}"#, "127.0.0.1:8000"),
+            (r#"{"bind": ["10.0.0.1", "127.0.0.1"]}"#, "10.0.0.1:7391"),
+            (r#"{"port": 8000, "bind": ["0.0.0.0"]}"#, "127.0.0.1:8000"),
+            (r#"{"bind": ["::"]}"#, "[::1]:7391"),
+            (r#"{"bind": ["::1"]}"#, "[::1]:7391"),
+        ] {
+            config(text);
+            assert_eq!(find(folder.path()).as_deref(), Ok(address), "{text}");
+        }
+        config(r#"{"port": 0}"#);
+        assert_eq!(find(folder.path()).expect_err("nobody knows").code, 5);
+        config("{");
+        assert_eq!(find(folder.path()).expect_err("refused").code, 2);
     }
 
     #[test]

@@ -1,0 +1,18 @@
+//! The whole of Perry against a real engine: the real binary as agent and as command line, people who meddle with its
+//! containers behind its back, and SIGKILL. Each test has agents of its own, and nothing else on the engine is touched.
+#![allow(clippy::unwrap_used, clippy::print_stderr, reason = "a test that fails says where and why")]
+
+mod agent;
+mod change;
+mod crash;
+mod cut;
+mod drift;
+mod engine;
+mod life;
+mod many;
+mod states;
+mod two;
+mod verbs;
+
+/// How long anything may take that is waited for. Only a failing test waits so long.
+const PATIENCE: std::time::Duration = std::time::Duration::from_secs(90);
