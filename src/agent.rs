@@ -1,6 +1,7 @@
 //! The composition root: the only place that names concrete types together. An agent is a locked folder, a store, a
 //! runtime, the loop over both, and the API in front.
 
+use std::convert::Infallible;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
@@ -13,13 +14,14 @@ use crate::clock::{Clock, SystemClock};
 use crate::controller::{self, Controller};
 use crate::model::admission::{self, admit_outside};
 use crate::model::files::AgentLock;
-use crate::model::{Config, Uid};
+use crate::model::{Config, State, Uid};
 use crate::plan;
 use crate::runtime::docker::{self, Docker, Host};
 use crate::runtime::executable::Executable;
 use crate::runtime::secret::Key;
 use crate::store::identity::{self, Identity};
 use crate::store::lock::HeldLock;
+use crate::store::migrate::{self, FoundAdoption};
 use crate::store::{Admit, OsDisk, Store, config, folder};
 use crate::watch::Hub;
 
@@ -28,6 +30,8 @@ use crate::watch::Hub;
 const DOUBT: Duration = Duration::from_secs(5);
 /// How long passes under way may take to end when the agent does.
 const GRACE: Duration = Duration::from_secs(10);
+/// How often it is tried to look into containers from before Perry, while there are any that nobody looked into.
+const ADOPTION_POLL: Duration = Duration::from_secs(5);
 /// The folder inside the agent's that is mounted into workspaces, one folder each.
 const RUN_FOLDER: &str = "run";
 
@@ -117,7 +121,7 @@ impl Agent {
             store: self.store.clone(),
             hub: hub.clone(),
             controller: controller.clone(),
-            attach: docker,
+            attach: docker.clone(),
             config: self.config.clone(),
             identity: self.api_identity(),
             clock: self.clock.clone(),
@@ -126,6 +130,7 @@ impl Agent {
         let guard = Guard::new(listening.addresses(), &self.config.allowed_origins)?;
         let router = api::router(procedures, guard, Limits::default(), shutdown.clone());
         let looping = tokio::spawn(controller.clone().run());
+        tokio::spawn(complete_adoptions(self.store.clone(), docker, self.clock.clone()));
         lock.announce(&address.to_string())?;
         tracing::info!("listening on http://{address}");
         tokio::spawn(end_on_signal(shutdown.clone())?);
@@ -143,6 +148,28 @@ impl Agent {
         let hostname = nix::unistd::gethostname().ok().and_then(|name| name.into_string().ok());
         let (id, started) = (self.identity.id.clone(), self.clock.wall());
         api::Identity { id, hostname: hostname.unwrap_or_else(|| "localhost".to_owned()), started }
+    }
+}
+
+/// Reads what adopted containers have, as soon as the engine shows them. One that it does not know stays pending: its
+/// workspace says so, and nothing of it is touched.
+async fn complete_adoptions(store: Arc<Store>, docker: Arc<Docker>, clock: Arc<dyn Clock>) {
+    while !migrate::pending(&store.snapshot()).is_empty() {
+        for pending in migrate::pending(&store.snapshot()) {
+            let Ok(Some(found)) = docker.belongings(&pending.container).await else { continue };
+            let role = |(path, name): (String, String)| match path.as_str() {
+                plan::HOME => Some(("home".to_owned(), name)),
+                plan::DOCKER_DATA => Some(("docker".to_owned(), name)),
+                _ => None,
+            };
+            let volumes = found.volumes.into_iter().filter_map(role).collect();
+            let found = FoundAdoption { volumes, ports: found.ports };
+            let edit = move |state: &mut State| Ok::<_, Infallible>(migrate::complete(state, &pending, found));
+            if let Err(error) = store.edit(edit).await {
+                tracing::warn!("an adopted container was looked into, but that could not be written: {error}");
+            }
+        }
+        clock.sleep_until(clock.monotonic() + ADOPTION_POLL).await;
     }
 }
 

@@ -59,6 +59,8 @@ pub struct AdoptedContainer {
     pub id: String,
     /// Whether a replacement was admitted.
     pub replace: bool,
+    /// Nobody has read its volumes from it yet: nothing may be concluded of what belongs to the workspace.
+    pub pending: bool,
 }
 
 impl AdoptedContainer {

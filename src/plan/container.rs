@@ -129,6 +129,9 @@ fn up(desired: &Desired, observed: &Observed, kept: &ContainerSeen, context: &Co
 /// else can fail for want of knowledge.
 fn create(desired: &Desired, observed: &Observed, containers: &Containers<'_>) -> Result<Vec<Action>, Verdict> {
     let plan = &desired.container;
+    if let Some(pending) = desired.adopted.as_ref().filter(|adopted| adopted.pending) {
+        return Err(adoption_pending(&pending.id));
+    }
     if let Some(occupant) = containers.occupant {
         return Err(name_taken(desired, occupant));
     }
@@ -220,4 +223,12 @@ fn name_taken(desired: &Desired, occupant: &ContainerSeen) -> Verdict {
     };
     let message = format!("the name {} is taken by a container {whose}", occupant.name);
     Verdict::Blocked(Reason::new("NameTaken", message).hint(format!("docker rename or docker rm {}", occupant.name)))
+}
+
+/// A container from before Perry is to be replaced, or is gone, before anybody read which volumes were its.
+pub(super) fn adoption_pending(id: &str) -> Verdict {
+    let message = format!("the volumes of container {id}, from before Perry, have not been read from it yet");
+    let hint = "they are read as soon as the engine shows that container; if it is gone for good, name its volumes in \
+                metadata.adopted.volumes of state.json and set pending to false";
+    Verdict::Blocked(Reason::new("AdoptionPending", message).hint(hint))
 }

@@ -7,11 +7,11 @@ use crate::model::{Config, Run, Workspace};
 use super::fingerprint;
 
 /// Where the home volume is mounted.
-const HOME: &str = "/home/workspace";
+pub const HOME: &str = "/home/workspace";
 /// Where ports are bound unless the spec says otherwise.
 pub(super) const LOOPBACK: &str = "127.0.0.1";
 /// Where the volume of the inner Docker is mounted.
-const DOCKER_DATA: &str = "/var/lib/docker";
+pub const DOCKER_DATA: &str = "/var/lib/docker";
 
 /// What is the same for all workspaces of an agent.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -31,7 +31,8 @@ pub fn desired(workspace: &Workspace, settings: &Settings) -> Desired {
     let adopted = metadata
         .adopted
         .as_ref()
-        .and_then(|adopted| adopted.container.clone().map(|id| AdoptedContainer { id, replace: adopted.replace }));
+        .and_then(|adopted| adopted.container.clone().map(|id| (id, adopted)))
+        .map(|(id, adopted)| AdoptedContainer { id, replace: adopted.replace, pending: adopted.pending });
     Desired {
         owner: Owner { agent: settings.agent.clone(), uid: metadata.uid.clone(), name: metadata.name.clone() },
         generation: metadata.generation,

@@ -2,13 +2,17 @@
 
 use crate::model::{Action, Desired, Observed, Reason, Seen, Verdict};
 
-use super::container::{Containers, remove};
+use super::container::{Containers, adoption_pending, remove};
 use super::volumes::is_ours;
 use super::{Context, Decision, act, unknown};
 
 /// What is left to remove.
 pub(super) fn plan(desired: &Desired, observed: &Observed, context: &Context) -> Decision {
     let containers = Containers::of(desired, observed)?;
+    // While the container is there, its volumes can still be read; once it is gone, what nobody knows of is left alone.
+    if let (Some(adopted), Some(_)) = (desired.adopted.as_ref().filter(|adopted| adopted.pending), containers.kept) {
+        return Err(adoption_pending(&adopted.id));
+    }
     let mut actions: Vec<Action> = containers.ours().flat_map(remove).collect();
     actions.extend(volumes(desired, observed)?);
     if !actions.is_empty() {

@@ -272,7 +272,7 @@ pub(crate) async fn an_adopted_container_is_seen_and_may_be_touched(world: &dyn 
     let mut subject = Subject::new(world, "demo");
     let id = world.foreign_container(&world.unique("older"), [].into()).await;
     assert!(subject.containers().await.is_empty());
-    subject.desired.adopted = Some(AdoptedContainer { id: id.clone(), replace: false });
+    subject.desired.adopted = Some(AdoptedContainer { id: id.clone(), replace: false, pending: false });
     let seen = subject.container().await;
     assert_eq!((&seen.id, seen.owner, seen.prepared), (&id, None, None));
     subject.done(subject.start(&id)).await;

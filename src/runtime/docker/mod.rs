@@ -1,5 +1,6 @@
 //! Docker, through its API.
 
+mod adoption;
 mod base;
 mod container;
 mod create;
@@ -29,6 +30,7 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use futures::{Stream, StreamExt as _, stream};
 
+pub use self::adoption::Belongings;
 use self::engine::Engine;
 use self::fault::Fault;
 pub use self::host::{Host, HostError};
