@@ -119,3 +119,29 @@ fn an_adopted_container_may_be_named_by_its_short_id() {
         assert_ne!(case(other).plan().verdict, Verdict::Converged, "{other:?} is too short, or another");
     }
 }
+
+fn nobody_looked_into_it(mut case: Case) -> Case {
+    if let Some(adopted) = &mut case.workspace.metadata.adopted {
+        (adopted.pending, adopted.volumes) = (true, std::collections::BTreeMap::new());
+    }
+    // What the plan names now is what the engine shows: two volumes that are not there.
+    let planned = case.desired().volumes;
+    case.observed.volumes = planned.into_iter().map(|volume| (volume.name, Seen::Absent)).collect();
+    case
+}
+
+#[test]
+fn until_somebody_looked_into_the_adopted_container_it_runs_and_stops_but_is_neither_replaced_nor_torn_down() {
+    let case = nobody_looked_into_it(Case::adopted());
+    assert_eq!(case.verdict(), Verdict::Converged);
+    assert_eq!(nobody_looked_into_it(Case::adopted().down()).steps(), ["stop container c1"]);
+    assert_eq!(to_be_replaced(case).blocked().reason, "AdoptionPending");
+    assert_eq!(nobody_looked_into_it(Case::adopted().deleted()).blocked().reason, "AdoptionPending");
+}
+
+#[test]
+fn where_the_adopted_container_is_gone_before_somebody_looked_nothing_is_made_and_a_deletion_ends() {
+    let gone = || nobody_looked_into_it(Case::adopted().but(|case| case.containers().clear()));
+    assert_eq!(gone().blocked().reason, "AdoptionPending");
+    assert_eq!(gone().deleted().verdict(), Verdict::Gone);
+}
