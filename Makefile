@@ -17,8 +17,11 @@ test: ## every test, with a real Docker engine
 	scripts/image.sh "$$PERRY_BIN" --if-missing && \
 	cargo test
 
-bench: ## measurements
-	cargo bench
+bench: ## measurements on a real Docker engine, next to what they are to be compared with
+	@scripts/engine.sh
+	@PERRY_BIN=$$(scripts/build.sh) && export PERRY_BIN && \
+	scripts/image.sh "$$PERRY_BIN" --if-missing && \
+	cargo bench --bench '*'
 
 soak: ## simulation over many seeds, for hours: SEEDS=100000
 	PERRY_SIM_SEEDS=$(SEEDS) cargo test --release --test sim -- --nocapture

@@ -554,3 +554,18 @@ proptest! {
         prop_assert!(outside.warnings.is_empty());
     }
 }
+
+#[test]
+fn host_ports_of_a_container_that_nobody_has_looked_into_yet_are_kept() {
+    let config = Config::default();
+    let mut state = State::default();
+    apply(&mut state, &minimal("a"), &config).expect("admitted");
+    let mut adopted = Workspace::clone(&state.workspaces["a"]);
+    adopted.metadata.adopted =
+        Some(Adopted { container: Some("c".to_owned()), volumes: BTreeMap::new(), replace: false, pending: true });
+    adopted.metadata.host_ports.insert("http".parse().expect("a name"), 22080);
+    state.workspaces.insert("a".parse().expect("a name"), Arc::new(adopted));
+    let outside =
+        perry::model::admission::admit_outside(&state, state.clone(), &settings(&config, "u")).expect("admitted");
+    assert_eq!(outside.state.workspaces["a"].metadata.host_ports["http"], 22080);
+}

@@ -92,7 +92,7 @@ impl Controller {
     /// nothing counts as finally gone at first.
     pub async fn run(self: Arc<Self>) {
         let (mut hints, mut changes) = (self.parts.runtime.events(), self.parts.intent.changes());
-        self.everything(self.parts.clock.monotonic() + self.parts.doubt);
+        self.begin(self.parts.clock.monotonic() + self.parts.doubt);
         let mut passes = FuturesUnordered::new();
         loop {
             tokio::select! {
@@ -101,7 +101,7 @@ impl Controller {
                 Some(name) = changes.next() => self.intent_changed(&name),
                 Some(hint) = hints.next() => match hint {
                     Hint::Workspace(name) => self.queue.add(name),
-                    Hint::Everything => self.everything(Duration::ZERO),
+                    Hint::Everything => self.parts.intent.list().into_keys().for_each(|name| self.queue.add(name)),
                 },
                 next = self.next_pass() => match next {
                     Some((claim, slot)) => passes.push(self.clone().guarded_pass(claim, slot)),
@@ -131,7 +131,8 @@ impl Controller {
         self.queue.depth()
     }
 
-    fn everything(&self, in_doubt_until: Duration) {
+    /// Shows all that is wanted, not yet looked at, and has it looked at.
+    fn begin(&self, in_doubt_until: Duration) {
         for (name, workspace) in self.parts.intent.list() {
             self.memory_of(&workspace, |memory| memory.in_doubt_until = memory.in_doubt_until.max(in_doubt_until));
             self.publish(&name);

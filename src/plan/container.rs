@@ -228,7 +228,7 @@ fn name_taken(desired: &Desired, occupant: &ContainerSeen) -> Verdict {
 /// A container from before Perry is to be replaced, or is gone, before anybody read which volumes were its.
 pub(super) fn adoption_pending(id: &str) -> Verdict {
     let message = format!("the volumes of container {id}, from before Perry, have not been read from it yet");
-    let hint = "they are read as soon as the engine shows that container; if it is gone for good, name its volumes in \
-                metadata.adopted.volumes of state.json and set pending to false";
+    let hint = "they are read as soon as the engine shows that container; if it is gone for good, delete the workspace: \
+                its volumes stay, and docker volume ls shows them";
     Verdict::Blocked(Reason::new("AdoptionPending", message).hint(hint))
 }

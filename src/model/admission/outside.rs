@@ -69,7 +69,10 @@ fn completed(name: &Name, current: &Workspace, state: &State, settings: &Setting
     }
     next.spec = with_defaults(&current.spec, None, settings.config);
     if let Ok(ports) = host_ports(name, &next, state, settings) {
-        next.metadata.host_ports = ports;
+        // What a container from before Perry publishes is in no spec until somebody has looked into it.
+        let is_pending = current.metadata.adopted.as_ref().is_some_and(|adopted| adopted.pending);
+        let kept = current.metadata.host_ports.clone().into_iter().filter(|_| is_pending);
+        next.metadata.host_ports = kept.chain(ports).collect();
     }
     count_generation(current, &mut next);
     next

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use super::script::Blind;
 use super::{engine::Engine, objects::Container};
-use crate::model::desired::Desired;
+use crate::model::desired::{Desired, Owner};
 use crate::model::observed::{
     ContainerSeen, ContainerState, EngineSeen, Observed, Seen, Service, VolumeSeen, WorkerSeen,
 };
@@ -67,8 +67,9 @@ fn one<T>(unknown: Option<String>, found: Option<T>) -> Seen<T> {
 
 /// By label, by name, or by the adopted id; a list that is blind shows nothing that is not asked for by name.
 fn concerns(desired: &Desired, container: &Container, blind: &Blind) -> bool {
+    // What differs most often first: every look compares with everything that there is.
     let by_label = container.owner.as_ref().is_some_and(|owner| {
-        owner.agent == desired.owner.agent && (owner.uid == desired.owner.uid || owner.name == desired.owner.name)
+        (owner.uid == desired.owner.uid || owner.name == desired.owner.name) && owner.agent == desired.owner.agent
     });
     let adopted = desired.adopted.as_ref().is_some_and(|adopted| adopted.is(&container.id));
     (by_label && !blind.lists) || adopted || container.name == desired.container.name
@@ -94,7 +95,8 @@ fn seen(engine: &Engine, container: &Container) -> ContainerSeen {
 
 fn volumes(engine: &Engine, desired: &Desired, blind: &Blind) -> std::collections::BTreeMap<String, Seen<VolumeSeen>> {
     let planned: BTreeSet<&str> = desired.volumes.iter().map(|volume| volume.name.as_str()).collect();
-    let labelled = engine.volumes.iter().filter(|(_, volume)| volume.owner.as_ref() == Some(&desired.owner));
+    let mine = |owner: &Owner| owner.uid == desired.owner.uid && *owner == desired.owner;
+    let labelled = engine.volumes.iter().filter(|(_, volume)| volume.owner.as_ref().is_some_and(mine));
     let listed = labelled.filter(|_| !blind.lists && !blind.volumes).map(|(name, _)| name.as_str());
     let names: BTreeSet<&str> = planned.into_iter().chain(listed).collect();
     names

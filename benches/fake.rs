@@ -1,0 +1,92 @@
+//! The agent without an engine's time: a settled pass, a burst of applies, and idling.
+
+#![allow(clippy::print_stdout, reason = "to print figures is what a bench is for")]
+
+mod common;
+#[path = "../tests/common/mod.rs"]
+mod fixtures;
+
+use std::time::{Duration, Instant};
+
+use common::{begin, median, ms, quantile, tell};
+use fixtures::harness::{Loop, MINUTE};
+use perry::client::Client;
+use perry::contract::ApplyInput;
+
+const WORKSPACES: u16 = 1_000;
+const ROUNDS: usize = 50;
+const IDLE: Duration = Duration::from_secs(20);
+
+fn main() {
+    common::fake::serve_if_told();
+    begin("fake");
+    settled_pass();
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().expect("a runtime");
+    runtime.block_on(async {
+        burst().await;
+        idle().await;
+    });
+}
+
+/// Every workspace is looked at once, and nothing has changed.
+fn settled_pass() {
+    let mut world =
+        Loop::just_started(|intent| (1..=WORKSPACES).for_each(|n| intent.put(fixtures::fixture::numbered(n))));
+    world.advance(2 * MINUTE);
+    let (version, calls) = (world.version(), world.faults.calls());
+    let mut took = Vec::new();
+    for round in 0..ROUNDS {
+        let looks = world.faults.looks();
+        // Another network is a reason to look at everything.
+        world.world.meddle(|engine| engine.networks.insert(format!("other-{round}"), format!("{round}")));
+        let before = thread_cpu();
+        world.settle();
+        took.push(ms(thread_cpu() - before));
+        assert_eq!(world.faults.looks() - looks, usize::from(WORKSPACES), "each was looked at once");
+    }
+    let done = world.faults.calls() - calls;
+    println!("  a settled pass of {WORKSPACES} workspaces, {ROUNDS} rounds:");
+    tell("CPU, median", median(&took), "ms", Some(50.0));
+    tell("CPU, most", quantile(&took, 1.0), "ms", None);
+    #[allow(clippy::cast_precision_loss)]
+    tell("versions published and actions done", ((world.version() - version) as usize + done) as f64, "", Some(0.0));
+}
+
+/// CPU time of this thread: nanoseconds, unlike the hundredths of `stat`.
+fn thread_cpu() -> Duration {
+    let schedstat = std::fs::read_to_string("/proc/thread-self/schedstat").expect("Linux");
+    Duration::from_nanos(schedstat.split(' ').next().and_then(|text| text.parse().ok()).expect("a count"))
+}
+
+/// As many applies at once, each a request on a connection of its own, through admission and store to the disk.
+async fn burst() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let (address, store) = common::fake::serve(folder.path()).await;
+    let before = store.stats();
+    let began = Instant::now();
+    let apply = |n| {
+        let input = ApplyInput { manifest: Some(common::manifest(&format!("w{n}"), "")), ..ApplyInput::default() };
+        let client = Client::new(&address.to_string());
+        async move { client.apply_workspaces(&input).await.expect("accepted") }
+    };
+    futures::future::join_all((0..WORKSPACES).map(apply)).await;
+    let took = began.elapsed();
+    let stats = store.stats();
+    assert_eq!(store.snapshot().workspaces.len(), usize::from(WORKSPACES));
+    println!("  {WORKSPACES} applies at once over HTTP, as many connections:");
+    tell("until all are accepted", ms(took), "ms", Some(1_000.0));
+    #[allow(clippy::cast_precision_loss)]
+    tell("syncs of files and folder", (stats.syncs - before.syncs) as f64, "", Some(99.0));
+    #[allow(clippy::cast_precision_loss)]
+    tell("commits", (stats.commits - before.commits) as f64, "", None);
+}
+
+async fn idle() {
+    let agent = common::fake::Agent::with(100).await;
+    let before = agent.cpu();
+    tokio::time::sleep(IDLE).await;
+    let share = (agent.cpu() - before).as_secs_f64() / IDLE.as_secs_f64() * 100.0;
+    println!("  idle with 100 workspaces, {} s, a process of its own:", IDLE.as_secs());
+    tell("CPU, share of a core", share, "%", Some(0.5));
+    tell("resident memory", agent.resident(), "MiB", Some(30.0));
+}
