@@ -1,6 +1,6 @@
 //! The command line: argv → exit code. One file a verb; all of them talk to the agent through [`crate::client`] only.
 //!
-//! Data goes to stdout, everything else to stderr. Exit codes are in [`failure`].
+//! Data goes to stdout, everything else to stderr. Exit codes are in `failure`.
 
 mod address;
 mod agent;

@@ -1,7 +1,7 @@
 //! `perry worker init`: PID 1 of a workspace.
 //!
 //! It needs nothing of the image. Everything happens on one thread, which waits for events: signals, answers of probes,
-//! requests of `serve`. What to run when is decided by [`supervisor`]; this module does it. A reload replaces the
+//! requests of `serve`. What to run when is decided by `supervisor`; this module does it. A reload replaces the
 //! executable by `exec`: same PID 1, same children, whose numbers are handed over as an argument.
 
 mod dockerd;
