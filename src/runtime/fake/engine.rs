@@ -95,7 +95,8 @@ impl Engine {
                 let live = self.networks.get(network).cloned();
                 let container = self.container(id)?;
                 container.network_name.clone_from(network);
-                container.network = live.filter(|_| container.state == ContainerState::Running);
+                container.network =
+                    live.filter(|_| matches!(container.state, ContainerState::Running | ContainerState::Paused));
                 Ok(())
             }
             Action::StartContainer { id, restarted_at, .. } => self.start(id, *restarted_at, wall),

@@ -88,7 +88,13 @@ fn seen(engine: &Engine, container: &Container) -> ContainerSeen {
         state: container.state.clone(),
         started_at: container.started_at,
         prepared: container.prepared.clone(),
-        network: container.network.clone().or_else(|| engine.networks.get(&container.network_name).cloned()),
+        network: match (&container.network, &container.state) {
+            // Nobody on the network while it runs: it was taken off.
+            (None, ContainerState::Running | ContainerState::Paused) => None,
+            // It will take whichever bears the name when it starts.
+            (None, _) => engine.networks.get(&container.network_name).cloned(),
+            (Some(id), _) => Some(id.clone()),
+        },
         isolation: container.isolation,
     }
 }
