@@ -33,6 +33,12 @@ impl Chaos {
         Self { inner: Arc::new(Mutex::new(Inner { rng, calm: false, per_mille })) }
     }
 
+    /// Chance without faults: only how long things take.
+    pub fn quiet(seed: u64) -> Self {
+        let inner = Inner { rng: StdRng::seed_from_u64(seed), calm: true, per_mille: 0 };
+        Self { inner: Arc::new(Mutex::new(inner)) }
+    }
+
     /// From now on nothing goes wrong.
     pub fn calm(&self) {
         self.inner.lock().unwrap().calm = true;

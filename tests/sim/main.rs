@@ -10,10 +10,12 @@ mod intent;
 mod oracle;
 mod people;
 mod probe;
+mod scripted;
+mod seeded;
 mod world;
 
 use ablation::Ablation;
-use world::run_seed;
+use seeded::run_seed;
 
 fn seeds(default: u64) -> std::ops::Range<u64> {
     let number = |name: &str| std::env::var(name).ok().and_then(|text| text.parse::<u64>().ok());

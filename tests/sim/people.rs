@@ -35,7 +35,7 @@ pub fn edit(state: &mut State, chaos: &Chaos, now: Timestamp) {
     };
 }
 
-fn apply(state: &mut State, name: &Name, spec: Spec, settings: &Settings<'_>) -> Result<(), Rejection> {
+pub fn apply(state: &mut State, name: &Name, spec: Spec, settings: &Settings<'_>) -> Result<(), Rejection> {
     let current = state.workspaces.get(name).cloned();
     let admitted = admission::admit(current.as_deref(), &Document::new(name.clone(), spec), state, settings)?;
     state.workspaces.insert(name.clone(), Arc::new(admitted.workspace));

@@ -1,9 +1,9 @@
-//! One seeded world: an agent that lives, dies and comes back among faults and people.
+//! A world: an agent that lives, dies and comes back, with all that it stands on.
 
 use std::collections::BTreeMap;
 use std::future::Future;
 use std::pin::Pin;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::task::{Context as Poller, Wake, Waker};
 use std::time::Duration;
@@ -14,7 +14,7 @@ use perry::controller::{Controller, Parts};
 use perry::model::{ConditionType, Config, Name, Run, View, Workspace};
 use perry::plan::{Context, Settings};
 use perry::runtime::fake::World;
-use perry::store::sim_disk::{Fault, Reboot};
+use perry::store::sim_disk::Reboot;
 use perry::watch::{Hub, Limits};
 
 use super::ablation::Ablation;
@@ -38,46 +38,41 @@ impl Wake for Flag {
 }
 
 /// An agent from its start to its death.
-struct Life {
+pub struct Life {
     hub: Hub<View>,
     run: Pin<Box<dyn Future<Output = ()> + Send>>,
 }
 
-struct Sim {
-    chaos: Chaos,
+pub struct Sim {
+    pub chaos: Chaos,
     ablation: Ablation,
-    clock: ManualClock,
-    world: World,
-    desk: Desk,
-    oracle: Oracle,
+    pub clock: ManualClock,
+    pub world: World,
+    pub desk: Desk,
+    pub oracle: Oracle,
     notes: Arc<Mutex<Notes>>,
     watcher: Option<Watcher>,
-    life: Option<Life>,
+    pub life: Option<Life>,
     boots: u64,
     flag: Arc<Flag>,
     /// What `AbsenceDeletes` goes by.
     remembered: Arc<Mutex<BTreeMap<Name, Arc<Workspace>>>>,
     /// The agent dies as soon as this many more actions have been called or have taken effect.
-    dies_after: Arc<Mutex<Option<u64>>>,
-}
-
-/// Lives through one world; what was violated.
-pub fn run_seed(seed: u64, ablation: Ablation) -> Vec<String> {
-    let mut sim = Sim::new(seed, ablation);
-    sim.live();
-    if sim.oracle.violations().is_empty() {
-        sim.end();
-    }
-    sim.oracle.violations()
+    pub dies_after: Arc<Mutex<Option<u64>>>,
+    /// How many actions have been called or have taken effect, ever.
+    pub moments: Arc<AtomicU64>,
 }
 
 impl Sim {
-    fn new(seed: u64, ablation: Ablation) -> Self {
-        let (chaos, clock, oracle) = (Chaos::new(seed), ManualClock::default(), Oracle::new(AGENT));
+    pub fn new(chaos: Chaos, ablation: Ablation) -> Self {
+        let (clock, oracle) = (ManualClock::default(), Oracle::new(AGENT));
+        let moments = Arc::new(AtomicU64::new(0));
         let world = World::new(Arc::new(clock.clone()), chaos.clone());
         let dies_after = Arc::new(Mutex::new(None::<u64>));
         let (witness, countdown, time) = (oracle.clone(), dies_after.clone(), clock.clone());
+        let counter = moments.clone();
         world.watch(Box::new(move |moment| {
+            counter.fetch_add(1, Ordering::Relaxed);
             witness.witness(&moment);
             let what = if moment.after.is_some() { "took effect" } else { "called" };
             trace(&time, || format!("{what}: {}", moment.action));
@@ -104,14 +99,15 @@ impl Sim {
             flag,
             remembered,
             dies_after,
+            moments,
         }
     }
 
-    fn boot(&mut self) {
+    pub fn boot(&mut self) {
         trace(&self.clock, || "the agent starts".to_owned());
         if !self.desk.open() {
             // The disk failed while it opened: as good as a crash.
-            self.crash();
+            self.crash(Reboot::Process);
             return;
         }
         self.boots += 1;
@@ -145,16 +141,14 @@ impl Sim {
             None => self.watcher = Some(Watcher::new(&hub)),
         }
         self.life = Some(Life { hub, run: Box::pin(controller.run()) });
-        *self.dies_after.lock().unwrap() = self.chaos.chance(500).then(|| self.chaos.below(40));
         self.flag.0.store(true, Ordering::Relaxed);
     }
 
-    fn crash(&mut self) {
+    pub fn crash(&mut self, kind: Reboot) {
         trace(&self.clock, || "the agent dies".to_owned());
         self.life = None;
         self.desk.agents_died();
         self.desk.disk.clear_faults();
-        let kind = if self.chaos.chance(500) { Reboot::Process } else { Reboot::Machine(self.chaos.bits()) };
         self.desk.disk.reboot(kind);
         let chaos = self.chaos.clone();
         self.world.agents_died(LATEST_EFFECT, || chaos.chance(300));
@@ -162,14 +156,15 @@ impl Sim {
     }
 
     /// Lets everything happen that can happen at this moment, and checks.
-    fn settle(&mut self) {
+    pub fn settle(&mut self) {
         let waker = Waker::from(self.flag.clone());
         self.world.tick();
-        let Some(life) = &mut self.life else { return };
-        while self.flag.0.swap(false, Ordering::Relaxed) {
+        while !self.is_dying() && self.flag.0.swap(false, Ordering::Relaxed) {
+            let Some(life) = &mut self.life else { return };
             let _ = life.run.as_mut().poll(&mut Poller::from_waker(&waker));
             self.world.tick();
         }
+        let Some(life) = &self.life else { return };
         let context = Context { executable: EXECUTABLE.to_owned(), in_doubt: false };
         let notes = self.notes.lock().unwrap();
         self.world.with(|engine| self.oracle.step(&life.hub, engine, &notes.looks, &context));
@@ -183,7 +178,7 @@ impl Sim {
     }
 
     /// Moves time to the next thing that happens, at most by `limit`.
-    fn advance(&mut self, limit: Duration) {
+    pub fn advance(&mut self, limit: Duration) {
         let now = self.clock.monotonic();
         let next = [self.clock.next_deadline(), self.world.tick()].into_iter().flatten().min();
         let next = next.unwrap_or(Duration::MAX).max(now + Duration::from_micros(100));
@@ -191,101 +186,26 @@ impl Sim {
         self.settle();
     }
 
-    fn now(&self) -> Timestamp {
+    pub fn now(&self) -> Timestamp {
         self.clock.wall()
     }
 
-    /// The time of faults: people edit, things break, the agent dies and comes back.
-    fn live(&mut self) {
-        self.boot();
-        self.settle();
-        for _ in 0..40 + self.chaos.below(120) {
-            let until = self.clock.monotonic() + self.pause();
-            while self.clock.monotonic() < until && self.oracle.violations().is_empty() {
-                self.advance(until - self.clock.monotonic());
-                if self.desk.disk.is_crashed() || self.life.is_some() && *self.dies_after.lock().unwrap() == Some(0) {
-                    self.crash();
-                }
-            }
-            if !self.oracle.violations().is_empty() {
-                return;
-            }
-            self.disturb();
-            self.settle();
-        }
-    }
-
-    fn pause(&self) -> Duration {
-        match self.chaos.below(10) {
-            0..=5 => self.chaos.millis(1, 400),
-            6..=8 => self.chaos.millis(400, 8_000),
-            _ => self.chaos.millis(8_000, 90_000),
-        }
-    }
-
-    fn disturb(&mut self) {
-        let (chaos, now) = (self.chaos.clone(), self.now());
-        let before = (self.desk.state(), self.world.with(Clone::clone));
-        match chaos.below(10) {
-            0..=4 => {
-                let chance = chaos.clone();
-                self.desk.edit(move |state| people::edit(state, &chance, now));
-            }
-            5 => self.disturb_disk(),
-            6 | 7 => self.world.meddle(|engine| people::meddle(engine, &chaos)),
-            8 if self.life.is_some() => self.crash(),
-            9 if self.life.is_none() && chaos.chance(300) => self.desk.lose(),
-            _ if self.life.is_none() => self.boot(),
-            _ => {}
-        }
-        let after = (self.desk.state(), self.world.with(Clone::clone));
-        if after.0 != before.0 {
-            trace(&self.clock, || format!("intent: {:?}", summary(&after.0)));
-        }
-        if after.1 != before.1 {
-            trace(&self.clock, || format!("meddled: {:?}", after.1));
-        }
-        if self.life.is_none() && chaos.chance(700) {
-            self.boot();
-        }
-    }
-
-    /// Something happens to the folder: a step fails, everything ends at a step, or somebody writes into it.
-    fn disturb_disk(&mut self) {
-        let step = self.desk.disk.steps() + self.chaos.below(12);
-        let fault = match self.chaos.below(4) {
-            0 => Fault::Fail(std::io::ErrorKind::StorageFull),
-            1 => Fault::FailAfter(std::io::ErrorKind::Other),
-            2 => Fault::Crash,
-            _ => {
-                let content = self.desk.disk.content("state.json").unwrap_or_default();
-                let scribbled = people::scribble(&content, &self.chaos);
-                trace(&self.clock, || {
-                    format!(
-                        "state.json is edited: {:?}",
-                        scribbled.as_ref().map(|text| String::from_utf8_lossy(text).into_owned())
-                    )
-                });
-                self.desk.touch(scribbled.as_deref());
-                self.desk.poll();
-                return;
-            }
-        };
-        trace(&self.clock, || format!("the disk at step {step}: {fault:?}"));
-        self.desk.disk.fault_at(step, fault);
+    /// Whether the moment has come at which the agent dies, or the machine with it.
+    pub fn is_dying(&self) -> bool {
+        self.desk.disk.is_crashed() || self.life.is_some() && *self.dies_after.lock().unwrap() == Some(0)
     }
 
     /// Faults have stopped: L1, then L2.
-    fn end(&mut self) {
+    pub fn end(&mut self) {
         self.chaos.calm();
         self.desk.disk.clear_faults();
-        if self.desk.disk.is_crashed() {
-            self.crash();
+        if self.is_dying() {
+            self.crash(Reboot::Process);
         }
+        *self.dies_after.lock().unwrap() = None;
         if self.life.is_none() {
             self.boot();
         }
-        *self.dies_after.lock().unwrap() = None;
         let leave = self.chaos.chance(600);
         self.world.meddle(|engine| {
             engine.up = true;
@@ -310,7 +230,7 @@ impl Sim {
     }
 
     /// What has not reached Ready, Stopped, Stalled or gone.
-    fn unsettled(&self) -> Vec<String> {
+    pub fn unsettled(&self) -> Vec<String> {
         let Some(life) = &self.life else { return vec!["the agent is dead".to_owned()] };
         let state = self.desk.state();
         let mut unsettled = Vec::new();
@@ -363,16 +283,8 @@ fn said(view: &View) -> String {
 }
 
 /// `PERRY_SIM_TRACE=1` tells what happens, for replaying a seed.
-fn trace(clock: &ManualClock, what: impl FnOnce() -> String) {
+pub fn trace(clock: &ManualClock, what: impl FnOnce() -> String) {
     if std::env::var_os("PERRY_SIM_TRACE").is_some() {
         println!("{:>12.3} {}", clock.monotonic().as_secs_f64(), what());
     }
-}
-
-fn summary(state: &perry::model::State) -> Vec<String> {
-    let one = |w: &Arc<perry::model::Workspace>| {
-        let m = &w.metadata;
-        format!("{} {} g{} {:?} deleting={}", m.name, m.uid, m.generation, w.spec.run(), m.deletion_timestamp.is_some())
-    };
-    state.workspaces.values().map(one).collect()
 }
