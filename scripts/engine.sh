@@ -5,7 +5,8 @@ set -euo pipefail
 
 readonly SOCKET=/var/run/docker.sock
 readonly LOG=/var/log/perry-dockerd.log
-readonly NEWER=trixie # the Debian release whose engine is new enough
+readonly OLDER=bookworm # the Debian release whose engine is too old
+readonly NEWER=trixie   # and the one whose engine will do
 
 say() { echo "engine: $*" >&2; }
 die() {
@@ -63,10 +64,10 @@ apt_update() {
 }
 
 install_engine() {
-  local id like codename candidate entry
+  local id like candidate entry
   # shellcheck disable=SC1091
   { . /etc/os-release; } 2>/dev/null || die "no Docker engine answers, and this is not Debian or Ubuntu" "install and start Docker, or point DOCKER_HOST at an engine"
-  id=${ID:-} like=${ID_LIKE:-} codename=${VERSION_CODENAME:-}
+  id=${ID:-} like=${ID_LIKE:-}
   case " $id $like " in *" debian "* | *" ubuntu "*) ;; *)
     die "no Docker engine answers, and Perry cannot install one on ${PRETTY_NAME:-this system}" "install and start Docker, or point DOCKER_HOST at an engine" ;;
   esac
@@ -81,12 +82,13 @@ install_engine() {
 
   # Debian 12 has 20.10, which asks for every capability there is under --privileged and fails where the machine
   # lacks one. The next release's engine asks only for those that are there. Only docker.io itself comes from there,
-  # by `name/suite`: `-t suite` would take its dependencies too, and with runc a new libc.
-  [ "$id/$codename" = debian/bookworm ] ||
+  # by `name/suite`: `-t suite` would take its dependencies too, and with runc a new libc. What counts is the suite of
+  # the apt sources: a machine may be half upgraded, and then calls itself by the newer name.
+  [ "$id" = debian ] ||
     die "the docker.io package of ${PRETTY_NAME:-this system} (${candidate:-none}) is too old for Perry" "install a Docker engine of version 23 or newer by hand, then try again"
-  entry=$(entry_for "$codename" "$NEWER") ||
-    die "found no apt source for Debian $codename to take the mirror from" "install a Docker engine of version 23 or newer by hand, then try again"
-  say "Debian $codename has too old an engine: taking docker.io, and only that, from $NEWER"
+  entry=$(entry_for "$OLDER" "$NEWER") ||
+    die "docker.io here is ${candidate:-in no apt source}, and no apt source for Debian $OLDER was found to take the mirror from" "install a Docker engine of version 23 or newer by hand, then try again"
+  say "Debian $OLDER has too old an engine: taking docker.io, and only that, from $NEWER"
   printf '%s\n' "${entry#*$'\n'}" >"/etc/apt/sources.list.d/perry-$NEWER.${entry%%$'\n'*}"
   printf 'Package: *\nPin: release n=%s\nPin-Priority: 100\n' "$NEWER" >"/etc/apt/preferences.d/perry-$NEWER"
   apt_update
