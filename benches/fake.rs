@@ -50,7 +50,7 @@ fn settled_pass() {
     let done = world.faults.calls() - calls;
     println!("  a settled pass of {WORKSPACES} workspaces, {ROUNDS} rounds:");
     tell("CPU", ms(took) / f64::from(ROUNDS), "ms", Some(50.0));
-    tell("of which the fake engine's own, which compares all with all", looks_alone(&world), "ms", None);
+    tell("of which the fake engine's own", looks_alone(&world), "ms", None);
     #[allow(clippy::cast_precision_loss)]
     tell("versions published and actions done", ((world.version() - version) as usize + done) as f64, "", Some(0.0));
 }

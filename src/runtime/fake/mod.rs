@@ -3,6 +3,7 @@
 //! happens in [`World::tick`].
 
 mod engine;
+mod index;
 mod objects;
 mod observe;
 mod script;
@@ -20,6 +21,8 @@ pub use engine::Engine;
 pub use objects::{Container, Volume};
 pub use script::{Blind, Delivery, Fate, Life, Reply, Script, Sight, Smooth};
 
+use index::Indexed;
+
 use super::{Hint, Orphans, Progress, Runtime, RuntimeError};
 use crate::clock::Clock;
 use crate::model::observed::{EngineSeen, Seen};
@@ -33,7 +36,7 @@ pub struct World {
 }
 
 struct Inner {
-    engine: Engine,
+    engine: Indexed,
     script: Box<dyn Script>,
     witness: Option<Witness>,
     pending: BTreeMap<(Duration, u64), Pending>,
@@ -72,7 +75,7 @@ impl World {
     /// An empty engine.
     pub fn new(clock: Arc<dyn Clock>, script: impl Script + 'static) -> Self {
         let inner = Inner {
-            engine: Engine::default(),
+            engine: Indexed::default(),
             script: Box::new(script),
             witness: None,
             pending: BTreeMap::new(),
@@ -266,8 +269,9 @@ impl Runtime for FakeRuntime {
                     clock.sleep_until(clock.monotonic() + after).await;
                 }
                 self.world.tick();
-                let inner = self.world.lock();
-                observe::look(&inner.engine, desired, &self.executable, clock.monotonic(), &blind)
+                let mut inner = self.world.lock();
+                let (engine, near) = inner.engine.near(desired);
+                observe::look(engine, near, desired, &self.executable, clock.monotonic(), &blind)
             }
         }
     }

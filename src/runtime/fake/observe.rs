@@ -1,11 +1,13 @@
 //! What a look at the fake engine shows.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
+use super::engine::Engine;
+use super::index::Near;
+use super::objects::{Container, Volume};
 use super::script::Blind;
-use super::{engine::Engine, objects::Container};
-use crate::model::desired::{Desired, Owner};
+use crate::model::desired::Desired;
 use crate::model::observed::{
     ContainerSeen, ContainerState, EngineSeen, Observed, Seen, Service, VolumeSeen, WorkerSeen,
 };
@@ -24,12 +26,18 @@ pub(super) fn engine(engine: &Engine) -> Seen<EngineSeen> {
 }
 
 /// What a look shows, but for what it is blind to.
-pub(super) fn look(engine: &Engine, desired: &Desired, executable: &str, now: Duration, blind: &Blind) -> Observed {
+pub(super) fn look(
+    engine: &Engine,
+    near: Near<'_>,
+    desired: &Desired,
+    executable: &str,
+    now: Duration,
+    blind: &Blind,
+) -> Observed {
     if !engine.up {
         return Observed::unknown(DOWN);
     }
-    let found: Vec<&Container> =
-        engine.containers.values().filter(|container| concerns(desired, container, blind)).collect();
+    let found: Vec<&Container> = near.containers.filter(|container| concerns(desired, container, blind)).collect();
     let running = found.iter().find(|container| is_running(desired, container));
     let unless = |blind: bool, why: &str| blind.then(|| why.to_owned());
     Observed {
@@ -37,7 +45,7 @@ pub(super) fn look(engine: &Engine, desired: &Desired, executable: &str, now: Du
         image: one(unless(blind.image, "no answer"), engine.images.get(&desired.container.image).cloned()),
         network: one(unless(blind.network, "no answer"), engine.networks.get(&desired.container.network).cloned()),
         containers: one(unless(blind.containers, "no answer"), Some(found.iter().map(|c| seen(engine, c)).collect())),
-        volumes: volumes(engine, desired, blind),
+        volumes: volumes(engine, near.volumes, desired, blind),
         volumes_complete: !blind.lists && !blind.volumes,
         worker: match running {
             None => Seen::Absent,
@@ -67,7 +75,6 @@ fn one<T>(unknown: Option<String>, found: Option<T>) -> Seen<T> {
 
 /// By label, by name, or by the adopted id; a list that is blind shows nothing that is not asked for by name.
 fn concerns(desired: &Desired, container: &Container, blind: &Blind) -> bool {
-    // What differs most often first: every look compares with everything that there is.
     let by_label = container.owner.as_ref().is_some_and(|owner| {
         (owner.uid == desired.owner.uid || owner.name == desired.owner.name) && owner.agent == desired.owner.agent
     });
@@ -99,12 +106,16 @@ fn seen(engine: &Engine, container: &Container) -> ContainerSeen {
     }
 }
 
-fn volumes(engine: &Engine, desired: &Desired, blind: &Blind) -> std::collections::BTreeMap<String, Seen<VolumeSeen>> {
+fn volumes<'a>(
+    engine: &Engine,
+    near: impl Iterator<Item = (&'a String, &'a Volume)>,
+    desired: &Desired,
+    blind: &Blind,
+) -> BTreeMap<String, Seen<VolumeSeen>> {
     let planned: BTreeSet<&str> = desired.volumes.iter().map(|volume| volume.name.as_str()).collect();
-    let mine = |owner: &Owner| owner.uid == desired.owner.uid && *owner == desired.owner;
-    let labelled = engine.volumes.iter().filter(|(_, volume)| volume.owner.as_ref().is_some_and(mine));
-    let listed = labelled.filter(|_| !blind.lists && !blind.volumes).map(|(name, _)| name.as_str());
-    let names: BTreeSet<&str> = planned.into_iter().chain(listed).collect();
+    let labelled = near.filter(|(_, volume)| volume.owner.as_ref() == Some(&desired.owner));
+    let listed: Vec<&String> = labelled.filter(|_| !blind.lists && !blind.volumes).map(|(name, _)| name).collect();
+    let names: BTreeSet<&str> = planned.into_iter().chain(listed.into_iter().map(String::as_str)).collect();
     names
         .into_iter()
         .map(|name| {

@@ -1,0 +1,120 @@
+//! A view on its way to clients.
+
+use std::ops::Deref;
+use std::sync::OnceLock;
+
+use schemars::{JsonSchema, Schema, SchemaGenerator};
+use serde::{Deserialize, Deserializer, Serialize, Serializer, ser};
+use serde_json::value::{RawValue, to_raw_value};
+
+use super::View;
+
+/// A [`View`] that no longer changes, with its JSON: written when it is first asked for, and once however many lists and
+/// watchers it goes to. To writing it goes most of the time that a list takes.
+#[derive(Debug)]
+pub struct Shown {
+    view: View,
+    json: OnceLock<Box<RawValue>>,
+}
+
+impl Shown {
+    /// Changes the view; what was written of it is gone.
+    pub fn change(&mut self, change: impl FnOnce(&mut View)) {
+        self.json = OnceLock::new();
+        change(&mut self.view);
+    }
+}
+
+impl From<View> for Shown {
+    fn from(view: View) -> Self {
+        Self { view, json: OnceLock::new() }
+    }
+}
+
+impl Deref for Shown {
+    type Target = View;
+
+    fn deref(&self) -> &View {
+        &self.view
+    }
+}
+
+impl Clone for Shown {
+    /// Without the JSON: who clones does so to change it.
+    fn clone(&self) -> Self {
+        self.view.clone().into()
+    }
+}
+
+impl PartialEq for Shown {
+    fn eq(&self, other: &Self) -> bool {
+        self.view == other.view
+    }
+}
+
+impl Eq for Shown {}
+
+/// Into compact JSON only, word for word; another form is written from the [`View`].
+impl Serialize for Shown {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        if let Some(json) = self.json.get() {
+            return json.serialize(serializer);
+        }
+        let json = to_raw_value(&self.view).map_err(ser::Error::custom)?;
+        self.json.get_or_init(|| json).serialize(serializer)
+    }
+}
+
+impl<'de> Deserialize<'de> for Shown {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        View::deserialize(deserializer).map(Self::from)
+    }
+}
+
+impl JsonSchema for Shown {
+    fn schema_name() -> std::borrow::Cow<'static, str> {
+        View::schema_name()
+    }
+
+    fn schema_id() -> std::borrow::Cow<'static, str> {
+        View::schema_id()
+    }
+
+    fn json_schema(generator: &mut SchemaGenerator) -> Schema {
+        View::json_schema(generator)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::Phase;
+
+    fn shown() -> Shown {
+        serde_json::from_value(serde_json::json!({
+            "name": "a", "status": "running", "created": "2025-01-10T15:30:00Z", "image": "i", "ports": {}, "uid": "u",
+            "labels": {}, "annotations": {}, "generation": 1, "observedGeneration": 1, "resourceVersion": "b-1",
+            "spec": {}, "conditions": [],
+        }))
+        .expect("a view")
+    }
+
+    #[test]
+    fn its_json_is_that_of_the_view_and_is_written_once() {
+        let shown = shown();
+        let first = serde_json::to_string(&[&shown]).expect("json");
+        assert_eq!(first, serde_json::to_string(&[&*shown]).expect("json"));
+        let written = shown.json.get().map(|json| json.get().as_ptr());
+        assert_eq!(serde_json::to_string(&[&shown]).expect("json"), first);
+        assert_eq!(shown.json.get().map(|json| json.get().as_ptr()), written);
+    }
+
+    #[test]
+    fn a_change_is_seen_in_its_json() {
+        let mut shown = shown();
+        let before = serde_json::to_string(&shown).expect("json");
+        shown.change(|view| view.status = Phase::Stopped);
+        let after = serde_json::to_string(&shown).expect("json");
+        assert!(before.contains("\"running\"") && after.contains("\"stopped\""), "{before} {after}");
+    }
+}
