@@ -15,7 +15,7 @@ use bollard::query_parameters::{
 use perry::client::{Client, Watch};
 use perry::contract::{ApplyInput, NameInput, WatchKind};
 use perry::model::files::{AGENT_ID, AGENT_LOCK, AgentLock};
-use perry::model::{Name, View};
+use perry::model::{Name, Shown, View};
 use perry::runtime::docker::labels;
 use serde_json::json;
 
@@ -58,7 +58,7 @@ impl Agent {
     }
 
     /// Applies a manifest: the first view of each workspace.
-    pub(crate) async fn apply(&self, manifest: &str) -> Vec<Arc<View>> {
+    pub(crate) async fn apply(&self, manifest: &str) -> Vec<Arc<Shown>> {
         let input = ApplyInput { manifest: Some(manifest.to_owned()), ..ApplyInput::default() };
         let applied = self.client.apply_workspaces(&input).await.expect("applied");
         applied.results.into_iter().map(|one| one.workspace.expect("a view")).collect()
@@ -76,7 +76,7 @@ impl Agent {
 /// Somebody who watches all workspaces.
 pub(crate) struct Watcher {
     watch: Watch,
-    views: BTreeMap<Name, Arc<View>>,
+    views: BTreeMap<Name, Arc<Shown>>,
 }
 
 impl Watcher {
@@ -85,7 +85,7 @@ impl Watcher {
     }
 
     /// The view of a workspace once this is so, at once where it is.
-    pub(crate) async fn until(&mut self, name: &Name, so: impl Fn(&View) -> bool) -> Arc<View> {
+    pub(crate) async fn until(&mut self, name: &Name, so: impl Fn(&View) -> bool) -> Arc<Shown> {
         loop {
             if let Some(view) = self.views.get(name).filter(|view| so(view)) {
                 return view.clone();

@@ -8,7 +8,7 @@ use tokio::sync::{OwnedSemaphorePermit, mpsc};
 
 use super::Api;
 use crate::contract::{ApiError, BuildProgress, Events, EventsInput, Item, WatchFrame, WatchKind};
-use crate::model::{Event, Name, View};
+use crate::model::{Event, Name, Shown};
 use crate::watch::{Cursor, Frame, FrameKind, WatchError};
 
 /// How many lines of a build may wait for a slow reader; more are dropped.
@@ -58,7 +58,7 @@ impl Api {
     }
 }
 
-fn frame(frame: Frame<View>) -> Item<WatchFrame> {
+fn frame(frame: Frame<Shown>) -> Item<WatchFrame> {
     let kind = match frame.kind {
         FrameKind::Reset => WatchKind::Reset,
         FrameKind::Added => WatchKind::Added,

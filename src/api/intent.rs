@@ -8,7 +8,7 @@ use tokio::sync::oneshot;
 use super::Api;
 use crate::contract::{AgentWarning, ApiError, Conflict, ConflictReason};
 use crate::model::admission::{self, Admitted, Change, Rejection, Settings};
-use crate::model::{Issue, Issues, Name, State, Uid, View, Workspace};
+use crate::model::{Issue, Issues, Name, Shown, State, Uid, Workspace};
 use crate::store::{EditError, IntentError, Store, Warning};
 
 /// A pure edit of the latest intent; `false` leaves everything as it is.
@@ -110,7 +110,7 @@ impl Api {
     }
 
     /// The view of a workspace at its generation or a later one.
-    pub(super) fn view_of(&self, workspace: &Workspace) -> Result<Arc<View>, ApiError> {
+    pub(super) fn view_of(&self, workspace: &Workspace) -> Result<Arc<Shown>, ApiError> {
         let metadata = &workspace.metadata;
         let shown = || {
             let view = self.parts.hub.get(metadata.name.as_str())?;

@@ -12,7 +12,7 @@ use crate::contract::worker::ExecResponse;
 use crate::contract::*;
 use crate::controller::Handle;
 use crate::model::observed::Seen;
-use crate::model::{Config, Event, View};
+use crate::model::{Config, Event, Shown};
 use crate::runtime::Attach;
 use crate::watch::Hub;
 
@@ -25,7 +25,7 @@ pub struct Parts {
     /// Intent: read and written.
     pub store: Arc<dyn Intents>,
     /// What clients see.
-    pub hub: Hub<View>,
+    pub hub: Hub<Shown>,
     /// Previews, events, jobs.
     pub controller: Arc<dyn Handle>,
     /// Commands in workspaces.
@@ -95,15 +95,15 @@ impl Api {
 
 #[async_trait]
 impl Procedures for Api {
-    async fn list_workspaces(&self, _: NoInput) -> Result<Vec<Arc<View>>, ApiError> {
+    async fn list_workspaces(&self, _: NoInput) -> Result<Vec<Arc<Shown>>, ApiError> {
         Ok(self.parts.hub.list().0)
     }
 
-    async fn get_workspace(&self, input: NameInput) -> Result<Arc<View>, ApiError> {
+    async fn get_workspace(&self, input: NameInput) -> Result<Arc<Shown>, ApiError> {
         self.get(&input.name)
     }
 
-    async fn create_workspace(&self, input: CreateInput) -> Result<Arc<View>, ApiError> {
+    async fn create_workspace(&self, input: CreateInput) -> Result<Arc<Shown>, ApiError> {
         self.create(input).await
     }
 
@@ -111,15 +111,15 @@ impl Procedures for Api {
         self.delete(input.name).await
     }
 
-    async fn start_workspace(&self, input: StartInput) -> Result<Arc<View>, ApiError> {
+    async fn start_workspace(&self, input: StartInput) -> Result<Arc<Shown>, ApiError> {
         self.start(input).await
     }
 
-    async fn stop_workspace(&self, input: NameInput) -> Result<Arc<View>, ApiError> {
+    async fn stop_workspace(&self, input: NameInput) -> Result<Arc<Shown>, ApiError> {
         self.stop(input.name).await
     }
 
-    async fn restart_workspace(&self, input: NameInput) -> Result<Arc<View>, ApiError> {
+    async fn restart_workspace(&self, input: NameInput) -> Result<Arc<Shown>, ApiError> {
         self.restart(input.name).await
     }
 

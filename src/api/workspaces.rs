@@ -6,28 +6,28 @@ use super::Api;
 use crate::contract::worker::{ExecRequest, ExecResponse};
 use crate::contract::{ApiError, CloneInput, CreateInput, DeleteOutput, ExecInput, StartInput};
 use crate::model::admission::{self, Flags};
-use crate::model::{ConditionStatus, ConditionType, Name, Run, View, Workspace};
+use crate::model::{ConditionStatus, ConditionType, Name, Run, Shown, Workspace};
 use crate::runtime::RuntimeError;
 
 /// The longest timeout of a command, in seconds: a day.
 const LONGEST_EXEC: u64 = 86_400;
 
 impl Api {
-    pub(super) fn get(&self, name: &Name) -> Result<Arc<View>, ApiError> {
+    pub(super) fn get(&self, name: &Name) -> Result<Arc<Shown>, ApiError> {
         match self.parts.hub.get(name.as_str()) {
             Some(view) => Ok(view),
             None => self.view_of(&*self.intent(name)?),
         }
     }
 
-    pub(super) async fn create(&self, input: CreateInput) -> Result<Arc<View>, ApiError> {
+    pub(super) async fn create(&self, input: CreateInput) -> Result<Arc<Shown>, ApiError> {
         let CreateInput { name, clone, image, env, ports } = input;
         let flags = Flags { clone: clone.map(CloneInput::into), image, env, ports };
         let created = self.edit_one(move |state, settings| admission::create(state, &name, &flags, settings)).await?;
         self.view_of(&created)
     }
 
-    pub(super) async fn start(&self, input: StartInput) -> Result<Arc<View>, ApiError> {
+    pub(super) async fn start(&self, input: StartInput) -> Result<Arc<Shown>, ApiError> {
         let StartInput { name, create, clone, image, env, ports } = input;
         let flags = Flags { clone: clone.map(CloneInput::into), image, env, ports };
         let started =
@@ -35,12 +35,12 @@ impl Api {
         self.view_of(&started)
     }
 
-    pub(super) async fn stop(&self, name: Name) -> Result<Arc<View>, ApiError> {
+    pub(super) async fn stop(&self, name: Name) -> Result<Arc<Shown>, ApiError> {
         let stopped = self.edit_one(move |state, _| admission::set_run(state, &name, Run::Stopped, None)).await?;
         self.view_of(&stopped)
     }
 
-    pub(super) async fn restart(&self, name: Name) -> Result<Arc<View>, ApiError> {
+    pub(super) async fn restart(&self, name: Name) -> Result<Arc<Shown>, ApiError> {
         let restarted =
             self.edit_one(move |state, settings| admission::restart(state, &name, settings.now, None)).await?;
         self.view_of(&restarted)

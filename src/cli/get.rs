@@ -7,7 +7,7 @@ use jiff::Timestamp;
 
 use crate::client::{Client, Row};
 use crate::contract::{NoInput, WatchKind};
-use crate::model::{ConditionType, Document, Name, Phase, Uid, View};
+use crate::model::{ConditionType, Document, Name, Phase, Shown, Uid, View};
 
 use super::context::Context;
 use super::failure::{DONE, Failure, NOT_FOUND, Outcome};
@@ -84,7 +84,7 @@ impl Get {
 
     async fn views(&self, context: &Context, client: &Client, names: &[Name]) -> Outcome {
         let all = client.list_workspaces(&NoInput {}).await?;
-        let shown: Vec<&Arc<View>> = all.iter().filter(|view| self.selects(names, view)).collect();
+        let shown: Vec<&View> = all.iter().map(|view| &***view).filter(|view| self.selects(names, view)).collect();
         let text = match (self.output, shown.as_slice()) {
             (Format::Manifest, _) => {
                 let documents: Vec<Document> = shown.iter().map(|view| document(view)).collect();
@@ -109,7 +109,7 @@ impl Get {
     /// The list, and then a row for each change, without end.
     async fn follow(&self, context: &Context, client: &Client, names: &[Name]) -> Outcome {
         let mut watch = client.watch();
-        let mut first: Option<Vec<Arc<View>>> = Some(Vec::new());
+        let mut first: Option<Vec<Arc<Shown>>> = Some(Vec::new());
         let mut known: BTreeMap<Name, (Uid, String)> = BTreeMap::new();
         let mut widths = Vec::new();
         loop {
@@ -135,7 +135,7 @@ impl Get {
         }
     }
 
-    fn begin(&self, context: &Context, views: &[Arc<View>]) -> Result<Vec<usize>, Failure> {
+    fn begin(&self, context: &Context, views: &[Arc<Shown>]) -> Result<Vec<usize>, Failure> {
         if !matches!(self.output, Format::Table | Format::Wide) {
             for view in views {
                 context.print(&self.change(context, view, false, &[])?)?;

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use crate::contract::{WatchFrame, WatchKind};
-use crate::model::{ConditionStatus, ConditionType, Name, Phase, Uid, View};
+use crate::model::{ConditionStatus, ConditionType, Name, Phase, Shown, Uid, View};
 
 /// What is waited for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -26,13 +26,13 @@ pub enum Progress {
     /// There is no such workspace; it is waited for.
     Absent,
     /// It is there and not yet what is waited for.
-    Waiting(Arc<View>),
+    Waiting(Arc<Shown>),
     /// It is there and needs a person (`Stalled`): without one the goal is not reached.
-    Stalled(Arc<View>),
+    Stalled(Arc<Shown>),
     /// What was waited for is so; `None` where that is its absence.
-    Reached(Option<Arc<View>>),
+    Reached(Option<Arc<Shown>>),
     /// It was deleted while something else was waited for.
-    Gone(Arc<View>),
+    Gone(Arc<Shown>),
 }
 
 /// Waits for one workspace.
@@ -42,8 +42,8 @@ pub struct Wait {
     goal: Goal,
     generation: u64,
     uid: Option<Uid>,
-    present: Option<Arc<View>>,
-    gone: Option<Arc<View>>,
+    present: Option<Arc<Shown>>,
+    gone: Option<Arc<Shown>>,
     complete: bool,
 }
 
@@ -99,7 +99,7 @@ impl Wait {
         }
     }
 
-    fn judge(&self, view: &Arc<View>) -> Progress {
+    fn judge(&self, view: &Arc<Shown>) -> Progress {
         let same = self.uid.as_ref().is_none_or(|uid| *uid == view.uid);
         if self.goal == Goal::Deleted {
             return if same { self.unreached(view) } else { Progress::Reached(None) };
@@ -122,7 +122,7 @@ impl Wait {
         self.unreached(view)
     }
 
-    fn unreached(&self, view: &Arc<View>) -> Progress {
+    fn unreached(&self, view: &Arc<Shown>) -> Progress {
         let stalled = view.generation >= self.generation && view.is_true(ConditionType::Stalled);
         if stalled { Progress::Stalled(view.clone()) } else { Progress::Waiting(view.clone()) }
     }
@@ -134,7 +134,7 @@ mod tests {
     use serde_json::json;
 
     /// A view as JSON, with conditions `(type, status)` judged for its generation less `behind`.
-    fn view(uid: &str, status: &str, generation: u64, behind: u64, conditions: &[(&str, &str)]) -> Arc<View> {
+    fn view(uid: &str, status: &str, generation: u64, behind: u64, conditions: &[(&str, &str)]) -> Arc<Shown> {
         let judged = generation - behind;
         let condition = |(kind, status): &(&str, &str)| {
             json!({"type": kind, "status": status, "reason": "R", "message": "", "observedGeneration": judged,
@@ -148,12 +148,12 @@ mod tests {
         Arc::new(serde_json::from_value(view).expect("a view"))
     }
 
-    fn frame(kind: WatchKind, view: Option<&Arc<View>>) -> WatchFrame {
+    fn frame(kind: WatchKind, view: Option<&Arc<Shown>>) -> WatchFrame {
         WatchFrame { kind, workspace: view.cloned() }
     }
 
     /// How far one is after the list of these and a bookmark.
-    fn listed(mut wait: Wait, views: &[Arc<View>]) -> (Wait, Progress) {
+    fn listed(mut wait: Wait, views: &[Arc<Shown>]) -> (Wait, Progress) {
         wait.frame(&frame(WatchKind::Reset, None));
         for view in views {
             assert_eq!(wait.frame(&frame(WatchKind::Added, Some(view))), Progress::Looking);
@@ -244,8 +244,8 @@ mod tests {
     #[test]
     fn other_workspaces_change_nothing() {
         let (mut wait, _) = listed(wait(Goal::Ready), &[]);
-        let mut other = View::clone(&view("u", "running", 1, 0, &[("Ready", "True")]));
-        other.name = "b".parse().expect("a name");
+        let mut other = Shown::clone(&view("u", "running", 1, 0, &[("Ready", "True")]));
+        other.change(|view| view.name = "b".parse().expect("a name"));
         assert_eq!(wait.frame(&frame(WatchKind::Added, Some(&Arc::new(other)))), Progress::Absent);
     }
 }

@@ -11,7 +11,7 @@ use schemars::{Schema, SchemaGenerator};
 use super::error::{ApiError, Code};
 use super::types::*;
 use super::worker::ExecResponse;
-use crate::model::{Config, Event, View};
+use crate::model::{Config, Event, Shown};
 use std::sync::Arc;
 
 /// Hands every row to the macro named: first `calls`, which answer once, then `streams`, whose answer is an event
@@ -21,19 +21,19 @@ macro_rules! procedures {
         $with! {
             calls {
                 /// Every workspace, by name.
-                list_workspaces(NoInput) -> Vec<Arc<View>>, "workspaces/list", Read, Viewer, [];
+                list_workspaces(NoInput) -> Vec<Arc<Shown>>, "workspaces/list", Read, Viewer, [];
                 /// One workspace.
-                get_workspace(NameInput) -> Arc<View>, "workspaces/get", Read, Viewer, [NotFound];
+                get_workspace(NameInput) -> Arc<Shown>, "workspaces/get", Read, Viewer, [NotFound];
                 /// Makes a workspace and starts it. Answers once the intent is stored; watch for the rest.
-                create_workspace(CreateInput) -> Arc<View>, "workspaces/create", Write, Operator, [Conflict];
+                create_workspace(CreateInput) -> Arc<Shown>, "workspaces/create", Write, Operator, [Conflict];
                 /// Deletes a workspace with its volumes. Accepted in every state, and again while it is under way.
                 delete_workspace(NameInput) -> DeleteOutput, "workspaces/delete", Write, Operator, [NotFound];
                 /// Starts a workspace; with `create` makes it where it does not exist.
-                start_workspace(StartInput) -> Arc<View>, "workspaces/start", Write, Operator, [NotFound, Conflict];
+                start_workspace(StartInput) -> Arc<Shown>, "workspaces/start", Write, Operator, [NotFound, Conflict];
                 /// Stops a workspace; everything in it is kept.
-                stop_workspace(NameInput) -> Arc<View>, "workspaces/stop", Write, Operator, [NotFound, Conflict];
+                stop_workspace(NameInput) -> Arc<Shown>, "workspaces/stop", Write, Operator, [NotFound, Conflict];
                 /// Restarts a workspace; for a stalled one this is another try.
-                restart_workspace(NameInput) -> Arc<View>, "workspaces/restart", Write, Operator, [NotFound, Conflict];
+                restart_workspace(NameInput) -> Arc<Shown>, "workspaces/restart", Write, Operator, [NotFound, Conflict];
                 /// Makes workspaces what their manifests say: all of them or, where one is refused, none.
                 apply_workspaces(ApplyInput) -> ApplyOutput, "workspaces/apply", Write, Operator, [NotFound, Conflict];
                 /// What `apply` would do; changes nothing.

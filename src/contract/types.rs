@@ -10,7 +10,7 @@ use serde_json::Value;
 
 use crate::model::observed::EngineSeen;
 use crate::model::workspace::{CloneSpec, PortSpec};
-use crate::model::{Document, Name, View};
+use crate::model::{Document, Name, Shown};
 
 /// No input. Left out or `{}`.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -140,7 +140,7 @@ pub struct Applied {
     pub replaces: bool,
     /// The workspace afterwards; with `dryRun` as it is now, absent where it does not exist.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub workspace: Option<Arc<View>>,
+    pub workspace: Option<Arc<Shown>>,
     /// What was accepted but may not be meant.
     #[serde(default)]
     pub warnings: Vec<String>,
@@ -197,7 +197,7 @@ pub struct WatchFrame {
     pub kind: WatchKind,
     /// The whole workspace; absent for `reset` and `bookmark`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub workspace: Option<Arc<View>>,
+    pub workspace: Option<Arc<Shown>>,
 }
 
 /// What a [`WatchFrame`] says.

@@ -25,7 +25,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 pub use handle::{Handle, Preview};
 
 use crate::clock::Clock;
-use crate::model::{Event, Name, Reason, Severity, View, Workspace};
+use crate::model::{Event, Name, Reason, Severity, Shown, Workspace};
 use crate::plan::{Picture, Settings};
 use crate::queue::{Backoff, Claim, Jitter, WorkQueue};
 use crate::runtime::{Hint, Runtime};
@@ -48,7 +48,7 @@ pub struct Parts {
     /// Time.
     pub clock: Arc<dyn Clock>,
     /// Where views go.
-    pub hub: Hub<View>,
+    pub hub: Hub<Shown>,
     /// What is the same for all workspaces.
     pub settings: Settings,
     /// How long after a broken-off call, or the start of the agent, a call may still take effect.

@@ -74,7 +74,8 @@ impl<V: Versioned> Hub<V> {
 
     /// Makes `object` the newest of its key and tells every watcher; its version becomes the cursor of this change.
     /// Returns `false`, and tells nobody, when it is no news beside what is cached ([`Versioned::same_news`]).
-    pub fn publish(&self, object: V) -> bool {
+    pub fn publish(&self, object: impl Into<V>) -> bool {
+        let object = object.into();
         let changed = self.shared.lock().publish(object);
         if changed {
             self.shared.changed.notify_waiters();

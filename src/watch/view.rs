@@ -1,15 +1,15 @@
 //! Views can be watched.
 
 use super::Versioned;
-use crate::model::View;
+use crate::model::{Shown, View};
 
-impl Versioned for View {
+impl Versioned for Shown {
     fn key(&self) -> &str {
         self.name.as_str()
     }
 
     fn set_version(&mut self, version: &str) {
-        version.clone_into(&mut self.resource_version);
+        self.change(|view| version.clone_into(&mut view.resource_version));
     }
 
     fn same_news(&self, other: &Self) -> bool {

@@ -11,7 +11,7 @@ use perry::api::{self, Api, Edit, Guard, Identity, Intents, Limits, Parts, Shutd
 use perry::clock::{Clock, SystemClock};
 use perry::contract::worker::{ExecRequest, ExecResponse};
 use perry::controller::Controller;
-use perry::model::{Config, Name, State, Uid, View, Workspace};
+use perry::model::{Config, Name, Shown, State, Uid, Workspace};
 use perry::plan;
 use perry::runtime::fake::{Script, World};
 use perry::runtime::{Attach, Duplex, RuntimeError};
@@ -60,7 +60,7 @@ async fn serve(script: impl Script + 'static, shutdown: Shutdown, started: impl 
     let config = Config { port: 0, ..Config::default() };
     let world = World::new(clock.clone(), script);
     let store = Arc::new(Store::default());
-    let hub: Hub<View> = Hub::new("boot", perry::watch::Limits::default()).expect("a boot id");
+    let hub: Hub<Shown> = Hub::new("boot", perry::watch::Limits::default()).expect("a boot id");
     let settings = plan::Settings { agent: "agent".to_owned(), config: config.clone(), executable: "hash".to_owned() };
     let controller = Controller::new(perry::controller::Parts {
         intent: store.clone(),

@@ -12,7 +12,7 @@ use futures::{FutureExt, Stream};
 use perry::clock::{Clock, ManualClock};
 use perry::controller::{Controller, Handle, Parts};
 use perry::model::observed::{EngineSeen, Seen};
-use perry::model::{Action, ConditionType, Desired, Observed, Uid, View, Workspace};
+use perry::model::{Action, ConditionType, Desired, Observed, Shown, Uid, Workspace};
 use perry::runtime::fake::{Engine, FakeRuntime, World};
 use perry::runtime::{Hint, Orphans, Progress, Runtime, RuntimeError};
 use perry::watch::{Hub, Limits};
@@ -32,7 +32,7 @@ pub(crate) struct Loop {
     pub(crate) world: World,
     pub(crate) faults: Faults,
     pub(crate) intent: Arc<MemoryIntent>,
-    pub(crate) hub: Hub<View>,
+    pub(crate) hub: Hub<Shown>,
     pub(crate) controller: Arc<Controller>,
     pub(crate) tamper: Tamper,
     /// [`Controller::run`], until it ends.
@@ -163,11 +163,11 @@ impl Loop {
         result
     }
 
-    pub(crate) fn try_view(&self, name: &str) -> Option<Arc<View>> {
+    pub(crate) fn try_view(&self, name: &str) -> Option<Arc<Shown>> {
         self.hub.get(name)
     }
 
-    pub(crate) fn view(&self, name: &str) -> Arc<View> {
+    pub(crate) fn view(&self, name: &str) -> Arc<Shown> {
         self.try_view(name).unwrap_or_else(|| panic!("nothing is shown of {name}"))
     }
 

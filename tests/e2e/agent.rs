@@ -12,7 +12,7 @@ use perry::client::{Client, Goal, Progress, Wait};
 use perry::contract::types::{ApplyInput, NameInput};
 use perry::contract::{WatchFrame, WatchKind};
 use perry::model::files::{AGENT_ID, AGENT_LOCK, AgentLock};
-use perry::model::{ConditionType, Name, View};
+use perry::model::{ConditionType, Name, Shown, View};
 use tokio::process::{Child, Command};
 
 use crate::PATIENCE;
@@ -187,14 +187,14 @@ impl Agent {
     }
 
     /// Applies a workspace on the tiny image; its intent as stored.
-    pub(crate) async fn apply(&self, name: &str, spec: &str) -> Arc<View> {
+    pub(crate) async fn apply(&self, name: &str, spec: &str) -> Arc<Shown> {
         let input = ApplyInput { manifest: Some(self.manifest(name, spec)), ..ApplyInput::default() };
         let output = self.client.apply_workspaces(&input).await.unwrap_or_else(|error| panic!("{error}"));
         output.results[0].workspace.clone().expect("a workspace")
     }
 
     /// Applies and waits until it can be used.
-    pub(crate) async fn ready(&self, name: &str, spec: &str) -> Arc<View> {
+    pub(crate) async fn ready(&self, name: &str, spec: &str) -> Arc<Shown> {
         let view = self.apply(name, spec).await;
         self.reach(Wait::since(&view, Goal::Ready)).await.expect("a workspace")
     }
@@ -206,7 +206,7 @@ impl Agent {
     }
 
     /// Waits as `perry wait` does, but also through a stall.
-    pub(crate) async fn reach(&self, mut wait: Wait) -> Option<Arc<View>> {
+    pub(crate) async fn reach(&self, mut wait: Wait) -> Option<Arc<Shown>> {
         let mut watch = self.client.watch();
         let mut last = String::new();
         let reaching = async {
@@ -224,7 +224,7 @@ impl Agent {
     }
 
     /// Waits until what is seen of a workspace is so.
-    pub(crate) async fn until(&self, name: &str, what: &str, holds: impl Fn(&View) -> bool) -> Arc<View> {
+    pub(crate) async fn until(&self, name: &str, what: &str, holds: impl Fn(&View) -> bool) -> Arc<Shown> {
         let mut seen = self.watch(name).await;
         seen.until(self, what, holds).await
     }
@@ -269,7 +269,7 @@ pub(crate) struct Seen {
 
 impl Seen {
     /// The next that is seen of it; `None` when it is gone.
-    pub(crate) async fn next(&mut self) -> Option<Arc<View>> {
+    pub(crate) async fn next(&mut self) -> Option<Arc<Shown>> {
         loop {
             let frame =
                 if self.first.is_empty() { self.watch.next().await.expect("an agent") } else { self.first.remove(0) };
@@ -278,7 +278,7 @@ impl Seen {
         }
     }
 
-    pub(crate) async fn until(&mut self, agent: &Agent, what: &str, holds: impl Fn(&View) -> bool) -> Arc<View> {
+    pub(crate) async fn until(&mut self, agent: &Agent, what: &str, holds: impl Fn(&View) -> bool) -> Arc<Shown> {
         let mut last = None;
         let seeing = async {
             loop {

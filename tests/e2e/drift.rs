@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use bollard::models::NetworkDisconnectRequest;
 use perry::client::{Goal, Wait};
-use perry::model::{ConditionStatus, ConditionType, Phase, View};
+use perry::model::{ConditionStatus, ConditionType, Phase, Shown, View};
 
 use crate::agent::{Agent, is_ready, of, parse};
 
@@ -19,12 +19,12 @@ fn id(view: &View) -> String {
     view.container_id.clone().expect("a container")
 }
 
-async fn stopped(agent: &Agent) -> std::sync::Arc<View> {
+async fn stopped(agent: &Agent) -> std::sync::Arc<Shown> {
     let view = agent.client().stop_workspace(&of("a")).await.expect("accepted");
     agent.reach(Wait::since(&view, Goal::Stopped)).await.expect("a workspace")
 }
 
-async fn started(agent: &Agent) -> std::sync::Arc<View> {
+async fn started(agent: &Agent) -> std::sync::Arc<Shown> {
     let view = agent.client().start_workspace(&perry::contract::types::StartInput::of(parse("a"))).await;
     agent.reach(Wait::since(&view.expect("accepted"), Goal::Ready)).await.expect("a workspace")
 }

@@ -9,14 +9,14 @@ use futures::{StreamExt, stream};
 use perry::api::{self, Guard, Limits, Shutdown};
 use perry::contract::worker::ExecResponse;
 use perry::contract::*;
-use perry::model::{Config, Event, Name, Phase, View};
+use perry::model::{Config, Event, Name, Phase, Shown, View};
 use perry::watch::{Cursor, FrameKind, Hub};
 use serde_json::json;
 
 /// A running API; it ends when dropped.
 pub(crate) struct Agent {
     pub(crate) address: SocketAddr,
-    pub(crate) hub: Hub<View>,
+    pub(crate) hub: Hub<Shown>,
     pub(crate) shutdown: Shutdown,
     /// Streams whose producer is alive.
     pub(crate) producers: Arc<AtomicUsize>,
@@ -72,7 +72,7 @@ pub(crate) fn view(name: &str, generation: u64) -> View {
 }
 
 struct Fake {
-    hub: Hub<View>,
+    hub: Hub<Shown>,
     shutdown: Shutdown,
     producers: Arc<AtomicUsize>,
 }
@@ -94,7 +94,7 @@ impl Drop for Alive {
 }
 
 impl Fake {
-    fn get(&self, name: &Name) -> Result<Arc<View>, ApiError> {
+    fn get(&self, name: &Name) -> Result<Arc<Shown>, ApiError> {
         match name.as_str() {
             "panic" => panic!("asked to"),
             "internal" => Err(ApiError::Internal("a secret detail".to_owned())),
@@ -102,7 +102,7 @@ impl Fake {
         }
     }
 
-    fn set(&self, name: &Name, status: Phase) -> Result<Arc<View>, ApiError> {
+    fn set(&self, name: &Name, status: Phase) -> Result<Arc<Shown>, ApiError> {
         let view = View { status, ..View::clone(&*self.get(name)?) };
         self.hub.publish(view);
         self.get(name)
@@ -111,15 +111,15 @@ impl Fake {
 
 #[async_trait]
 impl Procedures for Fake {
-    async fn list_workspaces(&self, _: NoInput) -> Result<Vec<Arc<View>>, ApiError> {
+    async fn list_workspaces(&self, _: NoInput) -> Result<Vec<Arc<Shown>>, ApiError> {
         Ok(self.hub.list().0)
     }
 
-    async fn get_workspace(&self, input: NameInput) -> Result<Arc<View>, ApiError> {
+    async fn get_workspace(&self, input: NameInput) -> Result<Arc<Shown>, ApiError> {
         self.get(&input.name)
     }
 
-    async fn create_workspace(&self, input: CreateInput) -> Result<Arc<View>, ApiError> {
+    async fn create_workspace(&self, input: CreateInput) -> Result<Arc<Shown>, ApiError> {
         if self.hub.get(input.name.as_str()).is_some() {
             let message = format!("Workspace {} already exists", input.name);
             return Err(Conflict::new(ConflictReason::Exists, &input.name, message).into());
@@ -134,15 +134,15 @@ impl Procedures for Fake {
         Ok(DeleteOutput { success: true })
     }
 
-    async fn start_workspace(&self, input: StartInput) -> Result<Arc<View>, ApiError> {
+    async fn start_workspace(&self, input: StartInput) -> Result<Arc<Shown>, ApiError> {
         self.set(&input.name, Phase::Running)
     }
 
-    async fn stop_workspace(&self, input: NameInput) -> Result<Arc<View>, ApiError> {
+    async fn stop_workspace(&self, input: NameInput) -> Result<Arc<Shown>, ApiError> {
         self.set(&input.name, Phase::Stopped)
     }
 
-    async fn restart_workspace(&self, input: NameInput) -> Result<Arc<View>, ApiError> {
+    async fn restart_workspace(&self, input: NameInput) -> Result<Arc<Shown>, ApiError> {
         self.set(&input.name, Phase::Running)
     }
 

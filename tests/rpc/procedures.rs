@@ -9,7 +9,7 @@ use perry::api::{Api, Intents};
 use perry::contract::*;
 use perry::controller::Preview;
 use perry::model::admission;
-use perry::model::{Issues, Reason, Run, View};
+use perry::model::{Issues, Reason, Run, Shown};
 use perry::runtime::RuntimeError;
 use perry::store::sim_disk::Fault;
 use perry::store::{SimDisk, Store};
@@ -65,7 +65,7 @@ fn code<T>(result: Result<T, ApiError>) -> Code {
 }
 
 /// Makes a workspace whose container is seen running.
-async fn running(world: &World, api: &Api, text: &str) -> Arc<View> {
+async fn running(world: &World, api: &Api, text: &str) -> Arc<Shown> {
     api.create_workspace(create(text)).await.expect("created");
     world.show(text, true);
     world.hub.get(text).expect("shown")

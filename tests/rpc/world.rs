@@ -10,7 +10,7 @@ use perry::clock::{Clock, ManualClock};
 use perry::contract::worker::{ExecRequest, ExecResponse};
 use perry::controller::{Handle, Preview};
 use perry::model::observed::{EngineSeen, Seen};
-use perry::model::{Action, Config, Event, Name, State, Uid, View, Workspace};
+use perry::model::{Action, Config, Event, Name, Shown, State, Uid, View, Workspace};
 use perry::runtime::{Attach, Duplex, RuntimeError};
 use perry::store::IntentError;
 use perry::watch::Hub;
@@ -22,7 +22,7 @@ type Ran = Box<dyn Fn(&ExecRequest) -> Result<ExecResponse, RuntimeError> + Send
 
 pub(crate) struct World {
     pub(crate) state: Mutex<Arc<State>>,
-    pub(crate) hub: Hub<View>,
+    pub(crate) hub: Hub<Shown>,
     pub(crate) clock: ManualClock,
     /// Commits that changed something.
     pub(crate) commits: AtomicUsize,

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex};
 
-use perry::model::{Action, ConditionType, Desired, Name, State, Uid, Verdict, View};
+use perry::model::{Action, ConditionType, Desired, Name, Shown, State, Uid, Verdict, View};
 use perry::plan::{Context, plan};
 use perry::runtime::fake::{Engine, Moment};
 use perry::watch::{Cursor, FrameKind, Hub, Subscription};
@@ -86,7 +86,7 @@ impl Oracle {
     /// S5, S6 and what a finished deletion leaves, after each step.
     pub fn step(
         &self,
-        hub: &Hub<View>,
+        hub: &Hub<Shown>,
         engine: &Engine,
         looks: &BTreeMap<Name, (Desired, perry::model::Observed)>,
         context: &Context,
@@ -212,23 +212,23 @@ impl Inner {
 
 /// Applies the frames of a watch and compares with the list: S8.
 pub struct Watcher {
-    subscription: Subscription<View>,
+    subscription: Subscription<Shown>,
     held: BTreeMap<String, View>,
     cursor: Option<Cursor>,
 }
 
 impl Watcher {
-    pub fn new(hub: &Hub<View>) -> Self {
+    pub fn new(hub: &Hub<Shown>) -> Self {
         Self { subscription: hub.subscribe(None), held: BTreeMap::new(), cursor: None }
     }
 
     /// Comes back after a cut connection, perhaps to another boot.
-    pub fn resume(&mut self, hub: &Hub<View>) {
+    pub fn resume(&mut self, hub: &Hub<Shown>) {
         self.subscription = hub.subscribe(self.cursor.as_ref());
     }
 
     /// Reads everything there is, and compares.
-    pub fn catch_up(&mut self, hub: &Hub<View>, oracle: &Oracle) {
+    pub fn catch_up(&mut self, hub: &Hub<Shown>, oracle: &Oracle) {
         let mut listing = false;
         while let Ok(Some(frame)) = self.subscription.try_next() {
             match (frame.kind, frame.object) {
@@ -237,7 +237,7 @@ impl Watcher {
                     listing = true;
                 }
                 (FrameKind::Added | FrameKind::Modified, Some(object)) => {
-                    let known = self.held.insert(object.name.to_string(), (*object).clone());
+                    let known = self.held.insert(object.name.to_string(), View::clone(&object));
                     if known.is_some() && frame.kind == FrameKind::Added && !listing {
                         oracle.violation(format!("S8: {} was added twice", object.name));
                     }

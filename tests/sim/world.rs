@@ -11,7 +11,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 use perry::clock::{Clock, ManualClock};
 use perry::controller::{Controller, Parts};
-use perry::model::{ConditionType, Config, Name, Run, View, Workspace};
+use perry::model::{ConditionType, Config, Name, Run, Shown, View, Workspace};
 use perry::plan::{Context, Settings};
 use perry::runtime::fake::World;
 use perry::store::sim_disk::Reboot;
@@ -39,7 +39,7 @@ impl Wake for Flag {
 
 /// An agent from its start to its death.
 pub struct Life {
-    hub: Hub<View>,
+    hub: Hub<Shown>,
     run: Pin<Box<dyn Future<Output = ()> + Send>>,
 }
 
