@@ -229,7 +229,7 @@ fn deletion_is_set_once_and_nothing_but_stop_and_delete_is_taken_then() {
     let settings = settings(&config, "u");
     for refused in [
         conflict(apply(&mut state.clone(), &minimal("a"), &config)),
-        conflict(admission::restart(&mut state, &a, later, None)),
+        conflict(admission::restart(&mut state, &a, later, false, None)),
         conflict(admission::set_run(&mut state, &a, Run::Running, None)),
         conflict(admission::create(&mut state, &a, &Flags::default(), &settings)),
         conflict(admission::start(&mut state, &a, &Flags::default(), true, &settings)),
@@ -245,10 +245,24 @@ fn deletion_is_set_once_and_nothing_but_stop_and_delete_is_taken_then() {
 fn each_restart_counts_even_when_the_clock_stands() {
     let (mut state, config) = (State::default(), Config::default());
     apply(&mut state, &minimal("a"), &config).expect("admitted");
-    let first = admission::restart(&mut state, &name("a"), now(), None).expect("restarted").workspace;
-    let second = admission::restart(&mut state, &name("a"), now(), None).expect("restarted").workspace;
+    let first = admission::restart(&mut state, &name("a"), now(), false, None).expect("restarted").workspace;
+    let second = admission::restart(&mut state, &name("a"), now(), false, None).expect("restarted").workspace;
     assert!(second.metadata.restarted_at > first.metadata.restarted_at);
     assert_eq!(second.metadata.generation, 3);
+}
+
+#[test]
+fn an_upgrade_is_a_restart_that_says_so_and_lets_an_adopted_container_go() {
+    let (mut state, config) = (State::default(), Config::default());
+    apply(&mut state, &minimal("a"), &config).expect("admitted");
+    let adopted = Adopted { container: Some("c".repeat(12)), volumes: BTreeMap::new(), pending: false, replace: false };
+    Arc::make_mut(state.workspaces.get_mut("a").expect("there")).metadata.adopted = Some(adopted);
+    let upgraded = admission::restart(&mut state, &name("a"), now(), true, None).expect("accepted").workspace.metadata;
+    assert_eq!((upgraded.restarted_at, upgraded.upgraded_at), (Some(now()), Some(now())));
+    assert!(upgraded.adopted.is_some_and(|adopted| adopted.replace));
+    let later = admission::restart(&mut state, &name("a"), now(), false, None).expect("accepted").workspace.metadata;
+    assert_eq!(later.upgraded_at, Some(now()), "a plain restart is none");
+    assert!(later.restarted_at > later.upgraded_at);
 }
 
 #[test]
@@ -484,7 +498,7 @@ fn take(state: &mut State, step: &Step, config: &Config) -> Result<(), Rejection
             let run = if *up { Run::Running } else { Run::Stopped };
             admission::set_run(state, name, run, None).map(drop)
         }
-        Step::Restart(name) => admission::restart(state, name, now(), None).map(drop),
+        Step::Restart(name) => admission::restart(state, name, now(), false, None).map(drop),
         Step::Delete(name) => admission::delete(state, name, now(), None).map(drop),
         Step::Forget(name) => {
             if state.workspaces.get(name).is_some_and(|one| one.metadata.deletion_timestamp.is_some()) {

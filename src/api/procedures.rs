@@ -119,8 +119,8 @@ impl Procedures for Api {
         self.stop(input.name).await
     }
 
-    async fn restart_workspace(&self, input: NameInput) -> Result<Arc<Shown>, ApiError> {
-        self.restart(input.name).await
+    async fn restart_workspace(&self, input: RestartInput) -> Result<Arc<Shown>, ApiError> {
+        self.restart(input).await
     }
 
     async fn apply_workspaces(&self, input: ApplyInput) -> Result<ApplyOutput, ApiError> {

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::Api;
 use crate::contract::worker::{ExecRequest, ExecResponse};
-use crate::contract::{ApiError, CloneInput, CreateInput, DeleteOutput, ExecInput, StartInput};
+use crate::contract::{ApiError, CloneInput, CreateInput, DeleteOutput, ExecInput, RestartInput, StartInput};
 use crate::model::admission::{self, Flags};
 use crate::model::{ConditionStatus, ConditionType, Name, Run, Shown, Workspace};
 use crate::runtime::RuntimeError;
@@ -40,9 +40,10 @@ impl Api {
         self.view_of(&stopped)
     }
 
-    pub(super) async fn restart(&self, name: Name) -> Result<Arc<Shown>, ApiError> {
+    pub(super) async fn restart(&self, input: RestartInput) -> Result<Arc<Shown>, ApiError> {
+        let RestartInput { name, upgrade } = input;
         let restarted =
-            self.edit_one(move |state, settings| admission::restart(state, &name, settings.now, None)).await?;
+            self.edit_one(move |state, settings| admission::restart(state, &name, settings.now, upgrade, None)).await?;
         self.view_of(&restarted)
     }
 

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use crate::client::{Goal, Wait};
-use crate::contract::NameInput;
+use crate::contract::RestartInput;
 use crate::model::Name;
 
 use super::context::Context;
@@ -17,6 +17,9 @@ pub(super) struct Restart {
     /// Which.
     #[arg(value_name = "NAME", required = true, value_parser = values::name)]
     names: Vec<Name>,
+    /// Make the container anew, of the newest image; what is in no volume is lost.
+    #[arg(long)]
+    upgrade: bool,
     /// Wait until they are ready.
     #[arg(long)]
     wait: bool,
@@ -28,8 +31,9 @@ pub(super) struct Restart {
 impl Restart {
     pub(super) async fn run(self, context: &Context) -> Outcome {
         let afterwards = Afterwards { wait: self.wait, goal: Goal::Ready, timeout: self.timeout };
-        each(context, &self.names, "is to restart", &afterwards, |client, name| async move {
-            client.restart_workspace(&NameInput { name }).await.map(|view| Wait::since(&view, Goal::Ready))
+        let (told, upgrade) = if self.upgrade { ("is to be upgraded", true) } else { ("is to restart", false) };
+        each(context, &self.names, told, &afterwards, |client, name| async move {
+            client.restart_workspace(&RestartInput { name, upgrade }).await.map(|view| Wait::since(&view, Goal::Ready))
         })
         .await
     }

@@ -32,8 +32,9 @@ macro_rules! procedures {
                 start_workspace(StartInput) -> Arc<Shown>, "workspaces/start", Write, Operator, [NotFound, Conflict];
                 /// Stops a workspace; everything in it is kept.
                 stop_workspace(NameInput) -> Arc<Shown>, "workspaces/stop", Write, Operator, [NotFound, Conflict];
-                /// Restarts a workspace; for a stalled one this is another try.
-                restart_workspace(NameInput) -> Arc<Shown>, "workspaces/restart", Write, Operator, [NotFound, Conflict];
+                /// Restarts a workspace, with `upgrade` in a new container of the newest image; for a stalled one this is
+                /// another try.
+                restart_workspace(RestartInput) -> Arc<Shown>, "workspaces/restart", Write, Operator, [NotFound, Conflict];
                 /// Makes workspaces what their manifests say: all of them or, where one is refused, none.
                 apply_workspaces(ApplyInput) -> ApplyOutput, "workspaces/apply", Write, Operator, [NotFound, Conflict];
                 /// What `apply` would do; changes nothing.

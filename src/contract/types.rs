@@ -68,6 +68,17 @@ pub struct StartInput {
     pub ports: Vec<PortSpec>,
 }
 
+/// A workspace to restart.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct RestartInput {
+    /// Its name.
+    pub name: Name,
+    /// Make its container anew, of the newest image and with the newest worker. What is in no volume is lost.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub upgrade: bool,
+}
+
 impl StartInput {
     /// Just the start of a workspace that is there.
     pub fn of(name: Name) -> Self {

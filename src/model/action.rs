@@ -22,6 +22,12 @@ pub enum Action {
         /// Build it from the files inside this program.
         build: bool,
     },
+    /// Bring a newer image of this name onto the engine, where its registry has one. An image that came from no registry
+    /// stays as it is.
+    RefreshImage {
+        /// Its name.
+        image: String,
+    },
     /// Make the bridge network that all workspaces share.
     CreateNetwork {
         /// Its name.
@@ -111,7 +117,7 @@ impl Action {
     /// The name of the step in `startup.steps`, for one that a start waits for.
     pub fn step(&self) -> &'static str {
         match self {
-            Self::EnsureImage { .. } => "image",
+            Self::EnsureImage { .. } | Self::RefreshImage { .. } => "image",
             Self::CreateNetwork { .. } => "network",
             Self::CreateVolume { .. } => "volumes",
             Self::CreateContainer { .. } => "create",
@@ -129,7 +135,7 @@ impl Action {
     /// The reason of the event that says it was done.
     pub fn reason(&self) -> &'static str {
         match self {
-            Self::EnsureImage { .. } => "ImageReady",
+            Self::EnsureImage { .. } | Self::RefreshImage { .. } => "ImageReady",
             Self::CreateNetwork { .. } => "NetworkCreated",
             Self::CreateVolume { .. } => "VolumeCreated",
             Self::CreateContainer { .. } => "Created",
@@ -147,7 +153,7 @@ impl Action {
     /// How long it may take before it is given up. What it did by then is unknown.
     pub fn deadline(&self) -> Duration {
         match self {
-            Self::EnsureImage { .. } => Duration::from_secs(30 * 60),
+            Self::EnsureImage { .. } | Self::RefreshImage { .. } => Duration::from_secs(30 * 60),
             Self::StopContainer { .. } => STOP_GRACE + Duration::from_secs(20),
             _ => Duration::from_secs(60),
         }
@@ -155,7 +161,7 @@ impl Action {
 
     /// Whether it can be dropped half-way without leaving anything in doubt.
     pub fn is_cancellable(&self) -> bool {
-        matches!(self, Self::EnsureImage { .. })
+        matches!(self, Self::EnsureImage { .. } | Self::RefreshImage { .. })
     }
 
     /// Whether it ends something that a person may be using, or keeps.
@@ -170,6 +176,7 @@ impl fmt::Display for Action {
         match self {
             Self::EnsureImage { image, build: true } => write!(f, "build image {image}"),
             Self::EnsureImage { image, build: false } => write!(f, "pull image {image}"),
+            Self::RefreshImage { image } => write!(f, "pull image {image}, where there is a newer one"),
             Self::CreateNetwork { name, .. } => write!(f, "create network {name}"),
             Self::CreateVolume { volume, .. } => write!(f, "create volume {}", volume.name),
             Self::CreateContainer { container, .. } => {

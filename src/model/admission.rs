@@ -284,6 +284,7 @@ fn new_workspace(
         created: settings.now,
         deletion_timestamp: None,
         restarted_at: None,
+        upgraded_at: None,
         prefix: settings.config.workspace_prefix.clone(),
         host_ports,
         adopted: None,
@@ -317,6 +318,7 @@ fn count_generation(current: &Workspace, next: &mut Workspace) {
         && old.host_ports == new.host_ports
         && old.adopted == new.adopted
         && old.restarted_at == new.restarted_at
+        && old.upgraded_at == new.upgraded_at
         && old.deletion_timestamp == new.deletion_timestamp;
     next.metadata.generation = current.metadata.generation + u64::from(!same);
 }

@@ -49,6 +49,9 @@ pub struct Metadata {
     /// The latest restart that was asked for.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub restarted_at: Option<Timestamp>,
+    /// The latest restart that was to take the newest image: an older container is replaced.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub upgraded_at: Option<Timestamp>,
     /// What its container and volumes are called before the name; kept, so that a changed `workspacePrefix` renames nothing.
     pub prefix: String,
     /// The host port of each port name (`ssh` too), reserved as long as the workspace exists.

@@ -4,7 +4,7 @@ use crate::model::desired::AdoptedContainer;
 use crate::model::observed::{ContainerSeen, ContainerState};
 use crate::model::{Action, Desired, Observed, Reason, Seen, Verdict};
 
-use super::{Context, Decision, act, unknown, volumes, worker};
+use super::{Context, Decision, act, fingerprint, unknown, volumes, worker};
 
 /// The containers that concern a workspace, sorted out.
 pub(super) struct Containers<'a> {
@@ -146,6 +146,10 @@ fn create(desired: &Desired, observed: &Observed, containers: &Containers<'_>) -
         Seen::Absent => {
             actions.push(Action::EnsureImage { image: plan.image.clone(), build: plan.build_image });
         }
+        // The agent's own image is as new as `perry image build` made it.
+        Seen::Present(_) if !plan.build_image && is_upgrade(desired, containers) => {
+            actions.push(Action::RefreshImage { image: plan.image.clone() });
+        }
         Seen::Present(_) => {}
     }
     actions.extend(containers.kept.into_iter().flat_map(remove));
@@ -156,6 +160,13 @@ fn create(desired: &Desired, observed: &Observed, containers: &Containers<'_>) -
         generation: desired.generation,
     });
     Ok(actions)
+}
+
+/// Whether the container that goes was made before the latest upgrade. Where none is left the image was looked after.
+fn is_upgrade(desired: &Desired, containers: &Containers<'_>) -> bool {
+    containers
+        .kept
+        .is_some_and(|kept| fingerprint::is_upgrade(kept.fingerprint.as_deref(), &desired.container.fingerprint))
 }
 
 fn network(desired: &Desired, observed: &Observed) -> Result<Vec<Action>, Verdict> {

@@ -24,6 +24,10 @@ struct Fingerprinted<'a> {
     docker: bool,
 }
 
+/// What stands between the hash and the moment of the latest upgrade, where there was one: it needs a new container as
+/// a changed spec does, and the label of a container says which upgrade it was made for.
+const UPGRADED: char = '@';
+
 /// The fingerprint of a workspace's container.
 pub(super) fn of(workspace: &Workspace) -> String {
     let Workspace { metadata, spec } = workspace;
@@ -31,7 +35,7 @@ pub(super) fn of(workspace: &Workspace) -> String {
         let host_port = metadata.host_ports.get(&port.name).copied();
         (port.port, host_port, port.bind.as_deref().unwrap_or(LOOPBACK))
     });
-    of_json(&Fingerprinted {
+    let hash = of_json(&Fingerprinted {
         image: &spec.image,
         env: &spec.env,
         ports: ports.collect(),
@@ -39,7 +43,19 @@ pub(super) fn of(workspace: &Workspace) -> String {
         volumes: spec.volumes.iter().map(|volume| (&volume.name, volume)).collect(),
         resources: &spec.resources,
         docker: spec.docker,
-    })
+    });
+    match metadata.upgraded_at {
+        Some(at) => format!("{hash}{UPGRADED}{}", at.as_millisecond()),
+        None => hash,
+    }
+}
+
+/// Whether a container of the one fingerprint was made for another upgrade than one of the other.
+pub(super) fn is_upgrade(from: Option<&str>, to: &str) -> bool {
+    fn upgrade(fingerprint: &str) -> Option<&str> {
+        fingerprint.split_once(UPGRADED).map(|(_, at)| at)
+    }
+    upgrade(to).is_some() && from.and_then(upgrade) != upgrade(to)
 }
 
 /// A hash of a value by its JSON: 32 hexadecimal digits.

@@ -111,6 +111,7 @@ fn convert(key: &str, entry: &Entry, issues: &mut Issues) -> Option<Workspace> {
         created: created.ok()?,
         deletion_timestamp: None,
         restarted_at: None,
+        upgraded_at: None,
         prefix: PREFIX.to_owned(),
         host_ports,
         adopted,

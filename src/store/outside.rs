@@ -84,6 +84,7 @@ fn merge_one(name: &Name, before: &Arc<Workspace>, found: &mut Arc<Workspace>, n
     let changed = before.spec != found.spec
         || old.labels != found.metadata.labels
         || old.restarted_at != found.metadata.restarted_at
+        || old.upgraded_at != found.metadata.upgraded_at
         || old.deletion_timestamp != found.metadata.deletion_timestamp;
     let generation = &mut Arc::make_mut(found).metadata.generation;
     let ahead = generation.saturating_sub(old.generation);

@@ -198,6 +198,9 @@ fn start_stop_restart_and_delete_do_what_they_say() {
     assert!(ok(&run(&agent, &["why", "web"])).starts_with("web is stopped"));
     assert!(run(&agent, &["restart", "workspace/web", "--wait"]).err.ends_with("web is ready\n"));
     assert!(ok(&run(&agent, &["why", "web"])).starts_with("web has been ready for "));
+    let told = run(&agent, &["restart", "web", "--upgrade", "--wait"]);
+    assert!(ok(&told) == "web is to be upgraded\n" && told.err.ends_with("web is ready\n"), "{told:?}");
+    assert!(ok(&run(&agent, &["events", "web"])).contains("ContainerRemoved"));
     let told = run(&agent, &["delete", "web", "--wait"]);
     assert!(ok(&told) == "web is to be deleted\n" && told.err.ends_with("web is deleted\n"), "{told:?}");
     assert_eq!(ok(&run(&agent, &["get", "-o", "name"])), "");

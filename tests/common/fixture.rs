@@ -46,6 +46,7 @@ pub(crate) fn workspace(called: &str) -> Workspace {
         created: at(1_000),
         deletion_timestamp: None,
         restarted_at: None,
+        upgraded_at: None,
         prefix: "workspace-".to_owned(),
         host_ports: BTreeMap::from([(name("ssh"), 22_000)]),
         adopted: None,

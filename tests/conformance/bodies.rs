@@ -420,6 +420,9 @@ pub(crate) async fn an_image_is_absent_until_it_is_brought(world: &dyn World) {
     let present = subject.desired.container.image.clone();
     assert!(subject.look().await.image.present().is_some());
     subject.done(Action::EnsureImage { image: present, build: false }).await;
+    let before = subject.look().await.image;
+    subject.done(Action::RefreshImage { image: subject.desired.container.image.clone() }).await;
+    assert_eq!(subject.look().await.image, before, "it came from no registry");
     // A port of this machine where nobody answers stands for a registry: nothing leaves the machine.
     let nowhere = format!("127.0.0.1:{}/none:1", world.free_port());
     for image in [nowhere, "no image".to_owned(), "UPPER".to_owned()] {

@@ -44,6 +44,10 @@ async fn start_stop_and_restart_do_what_they_say_and_keep_the_container() {
     agent.ok(&["start", "a"]).await;
     assert_eq!(agent.engine.started_at(&id).await, third, "a start of what runs changes nothing");
     agent.fails(4, &["start", "a", "--image", "another"]).await;
+    agent.ok(&["restart", "a", "--upgrade", "--wait"]).await;
+    let upgraded = agent.until("a", "ready", is_ready).await.container_id.clone().expect("a container");
+    assert_ne!(upgraded, id);
+    assert_eq!(agent.engine.objects().await.containers.len(), 1);
     let created = agent.ok(&["start", "b", "--image", &agent.image, "-e", "K=V", "--no-wait"]).await;
     assert!(created.contains('b'), "{created}");
     agent.ok(&["delete", "a", "b", "--wait"]).await;

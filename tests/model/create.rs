@@ -47,6 +47,36 @@ fn the_agents_own_image_is_built_and_any_other_is_pulled() {
 }
 
 #[test]
+fn an_upgrade_pulls_what_may_be_newer_before_the_old_container_goes_and_only_once() {
+    let case = Case::converged().but(|case| {
+        case.workspace.spec.image = Some("debian:trixie".to_owned());
+        case.container().fingerprint = Some(case.desired().container.fingerprint);
+    });
+    assert_eq!(case.verdict(), Verdict::Converged);
+    let case =
+        case.but(|case| case.workspace.metadata.upgraded_at = Some("2025-01-10T15:30:00Z".parse().expect("a time")));
+    let steps = [
+        "pull image debian:trixie, where there is a newer one",
+        "stop container c1",
+        "remove container c1",
+        "create container workspace-w from debian:trixie",
+    ];
+    assert_eq!(case.steps(), steps);
+    let gone = case.clone().but(|case| case.containers().clear());
+    assert_eq!(gone.steps(), steps[3..], "the image was looked after before the container went");
+    let replaced = case.clone().but(|case| case.container().fingerprint = Some(case.desired().container.fingerprint));
+    assert_eq!(replaced.verdict(), Verdict::Converged);
+    let changed = replaced.but(|case| case.workspace.spec.env.insert("A".to_owned(), "1".to_owned()).map_or((), drop));
+    assert_eq!(changed.steps(), steps[1..], "another change is no upgrade");
+    let own = case.but(|case| case.workspace.spec.image = None);
+    assert_eq!(
+        own.steps()[..2],
+        ["stop container c1", "remove container c1"],
+        "the agent's own image is built, not pulled"
+    );
+}
+
+#[test]
 fn a_list_of_no_containers_and_an_absent_list_are_the_same() {
     let empty = Case::absent();
     let absent = Case::absent().but(|case| case.observed.containers = Seen::Absent);

@@ -142,7 +142,7 @@ impl Procedures for Fake {
         self.set(&input.name, Phase::Stopped)
     }
 
-    async fn restart_workspace(&self, input: NameInput) -> Result<Arc<Shown>, ApiError> {
+    async fn restart_workspace(&self, input: RestartInput) -> Result<Arc<Shown>, ApiError> {
         self.set(&input.name, Phase::Running)
     }
 

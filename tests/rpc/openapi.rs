@@ -14,11 +14,11 @@ fn specs_openapi_json_is_what_the_table_says() {
     let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("specs/openapi.json");
     let document = openapi::document(env!("CARGO_PKG_VERSION"));
     let expected = serde_json::to_string_pretty(&document).expect("JSON") + "\n";
-    if std::env::var_os("UPDATE_SPECS").is_some() {
+    if std::env::var_os("UPDATE_GOLDEN").is_some() {
         std::fs::write(&file, &expected).expect("written");
     }
     let actual = std::fs::read_to_string(&file).unwrap_or_default();
-    assert!(actual == expected, "specs/openapi.json is out of date: run UPDATE_SPECS=1 cargo test --test rpc openapi");
+    assert!(actual == expected, "specs/openapi.json is out of date: run UPDATE_GOLDEN=1 cargo test --test rpc openapi");
 }
 
 #[test]

@@ -120,14 +120,16 @@ async fn start_stop_and_restart_write_only_what_changes() {
     }
     assert_eq!(world.commits(), 2);
     for generation in [3, 4] {
-        let again = api.restart_workspace(named("a")).await.expect("accepted");
+        let input = RestartInput { name: named("a").name, upgrade: false };
+        let again = api.restart_workspace(input).await.expect("accepted");
         assert_eq!((again.generation, again.spec.run), (generation, Some(Run::Running)), "each is another try");
     }
     let image = Some("other".to_owned());
     let differs = conflict(api.start_workspace(StartInput { image, create: true, ..start("a") }).await);
     assert_eq!(differs.reason, ConflictReason::Differs);
     assert_eq!(code(api.stop_workspace(named("b")).await), Code::NotFound);
-    assert_eq!(code(api.restart_workspace(named("b")).await), Code::NotFound);
+    let absent = RestartInput { name: named("b").name, upgrade: true };
+    assert_eq!(code(api.restart_workspace(absent).await), Code::NotFound);
 }
 
 #[tokio::test]

@@ -30,7 +30,7 @@ pub fn edit(state: &mut State, chaos: &Chaos, now: Timestamp) {
         0..=3 => apply(state, &name, spec(chaos), &settings),
         4 => admission::set_run(state, &name, Run::Stopped, None).map(drop),
         5 => admission::set_run(state, &name, Run::Running, None).map(drop),
-        6 => admission::restart(state, &name, now, None).map(drop),
+        6 => admission::restart(state, &name, now, chaos.chance(300), None).map(drop),
         _ => admission::delete(state, &name, now, None).map(drop),
     };
 }
@@ -125,7 +125,7 @@ fn remove_unused_volume(engine: &mut Engine, chaos: &Chaos) {
 }
 
 /// Somebody puts a thing of their own where one of ours was, or will be.
-fn swap(engine: &mut Engine, chaos: &Chaos) {
+pub fn swap(engine: &mut Engine, chaos: &Chaos) {
     let name = format!("{PREFIX}{}", NAMES[chaos.below(3) as usize]);
     let owner = chaos.chance(500).then(|| stranger(&name));
     if chaos.chance(400) {

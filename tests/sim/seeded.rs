@@ -67,6 +67,10 @@ impl Sim {
         let (chaos, now) = (self.chaos.clone(), self.now());
         let before = (self.desk.state(), self.world.with(Clone::clone));
         match chaos.below(10) {
+            // What this rule is for is rare otherwise: a thing of somebody else's under the name of one of ours.
+            _ if self.ablation == Ablation::NamesNotIds && chaos.chance(300) => {
+                self.world.meddle(|engine| people::swap(engine, &chaos));
+            }
             0..=4 => {
                 let chance = chaos.clone();
                 self.desk.edit(move |state| people::edit(state, &chance, now));

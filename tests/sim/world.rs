@@ -45,7 +45,7 @@ pub struct Life {
 
 pub struct Sim {
     pub chaos: Chaos,
-    ablation: Ablation,
+    pub ablation: Ablation,
     pub clock: ManualClock,
     pub world: World,
     pub desk: Desk,

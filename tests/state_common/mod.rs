@@ -47,6 +47,7 @@ pub fn workspace(name: &str, port: u16) -> Workspace {
         created: Timestamp::UNIX_EPOCH,
         deletion_timestamp: None,
         restarted_at: None,
+        upgraded_at: None,
         prefix: "workspace-".to_owned(),
         host_ports: if port == 0 { BTreeMap::new() } else { [(ssh, port)].into() },
         adopted: None,

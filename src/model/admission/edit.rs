@@ -39,7 +39,8 @@ pub fn set_run(state: &mut State, name: &Name, run: Run, if_generation: Option<u
     })
 }
 
-/// Wants a workspace up, and its container started anew. Also the retry of a stalled workspace.
+/// Wants a workspace up, and its container started anew; with `upgrade` a new container of the newest image. Also the
+/// retry of a stalled workspace.
 ///
 /// # Errors
 /// There is none, it has another generation than asked for, or it is being deleted.
@@ -47,6 +48,7 @@ pub fn restart(
     state: &mut State,
     name: &Name,
     now: Timestamp,
+    upgrade: bool,
     if_generation: Option<u64>,
 ) -> Result<Admitted, Rejection> {
     edit(state, name, if_generation, |workspace| {
@@ -57,6 +59,13 @@ pub fn restart(
         // A clock that stands or goes back must not make two restarts one.
         let earliest = metadata.restarted_at.and_then(|last| last.checked_add(Duration::from_millis(1)).ok());
         metadata.restarted_at = earliest.filter(|earliest| *earliest > now).or(Some(now));
+        if upgrade {
+            metadata.upgraded_at = metadata.restarted_at;
+            // That a container from before Perry may go is just what is asked for.
+            if let Some(adopted) = &mut metadata.adopted {
+                adopted.replace |= adopted.container.is_some();
+            }
+        }
         workspace.spec.run = Some(Run::Running);
         Ok(())
     })

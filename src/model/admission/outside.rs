@@ -98,6 +98,7 @@ fn changed(
     fixed("prefix", old.prefix == new.prefix, &old.prefix);
     fixed("hostPorts", old.host_ports == new.host_ports, "what was there (`perry get` shows it)");
     fixed("adopted", old.adopted == new.adopted, "what was there");
+    fixed("upgradedAt", old.upgraded_at == new.upgraded_at, "what was there, and use `perry restart --upgrade`");
     fixed("restartedAt", old.restarted_at == new.restarted_at, "what was there, and use `perry restart`");
     if old.deletion_timestamp.is_some() && current.spec != written.spec {
         issues.push("spec", "the workspace is being deleted: it cannot be changed any more");

@@ -16,11 +16,11 @@ use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, BufReader};
 use tokio::process::{Child, Command};
 use tokio::sync::oneshot;
 
+use super::Docker;
 use super::fault::Fault;
 use super::image::pull;
 use super::progress::{Patience, relay};
 use super::reference::Reference;
-use super::{Docker, observe};
 use crate::runtime::{Progress, image};
 
 /// A registry that can be reached says something at once; where there is none, nobody should wait for it.
@@ -39,7 +39,7 @@ pub(super) async fn ensure(docker: &Docker, progress: Progress<'_>) -> Result<St
     let wanted = image::base();
     let local = format!("{}:{}", image::LOCAL_BASE.0, image::LOCAL_BASE.1);
     for name in [wanted, &local] {
-        if observe::image(docker, name).await?.is_some() {
+        if super::image::inspect(docker, name).await?.is_some() {
             return Ok(name.to_owned());
         }
     }

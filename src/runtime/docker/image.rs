@@ -4,15 +4,16 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::time::Duration;
 
-use bollard::models::{BuildInfo, CreateImageInfo, ProgressDetail};
+use bollard::models::{BuildInfo, CreateImageInfo, ImageInspect, ProgressDetail};
 use bollard::query_parameters::{BuildImageOptionsBuilder, CreateImageOptionsBuilder};
 use futures::{StreamExt as _, TryStreamExt as _};
 use tokio::sync::{Mutex as AsyncMutex, Semaphore};
 
+use super::engine::LOOK_LIMIT;
 use super::fault::{Fault, plain};
 use super::progress::{Patience, relay};
 use super::reference::Reference;
-use super::{Docker, base, observe};
+use super::{Docker, base};
 use crate::runtime::{Progress, image};
 
 /// Pulls and builds at a time: each takes the whole network or a processor.
@@ -53,6 +54,34 @@ pub(super) async fn rebuild(docker: &Docker, name: &str, progress: Progress<'_>)
     bring(docker, name, true, true, progress).await
 }
 
+/// All that the engine knows of an image.
+pub(super) async fn inspect(docker: &Docker, name: &str) -> Result<Option<ImageInspect>, Fault> {
+    // A name that can be no image's is absent; bringing it says what is wrong with it.
+    let Ok(name) = Reference::parse(name) else { return Ok(None) };
+    let look = docker.engine.call(LOOK_LIMIT, |client| async move { client.inspect_image(name.as_str()).await }).await;
+    match Fault::absent_as_none(look) {
+        Err(Fault::Refused(_)) => Ok(None),
+        result => result,
+    }
+}
+
+/// Pulls an image again that came from a registry, so that a newer one comes where there is one.
+pub(super) async fn refresh(docker: &Docker, name: &str, progress: Progress<'_>) -> Result<(), Fault> {
+    let image = inspect(docker, name).await?;
+    // Built or loaded here: whatever bears the name is the newest.
+    if image.is_some_and(|image| image.repo_digests.unwrap_or_default().is_empty()) {
+        return Ok(());
+    }
+    match bring(docker, name, true, false, progress).await {
+        // Its registry no longer has it, or never had: the one that is here must do.
+        Err(Fault::Refused(why)) => {
+            progress(&format!("no newer one: {why}"));
+            Ok(())
+        }
+        result => result,
+    }
+}
+
 async fn bring(docker: &Docker, name: &str, anew: bool, build: bool, progress: Progress<'_>) -> Result<(), Fault> {
     let reference = Reference::parse(name).map_err(|error| Fault::Refused(error.to_string()))?;
     let turn = docker.images.turn(name);
@@ -63,7 +92,7 @@ async fn bring(docker: &Docker, name: &str, anew: bool, build: bool, progress: P
             turn.lock().await
         }
     };
-    if !anew && observe::image(docker, name).await?.is_some() {
+    if !anew && inspect(docker, name).await?.is_some() {
         return Ok(());
     }
     let _permit = docker.images.permits.acquire().await.expect("the permits are never closed");

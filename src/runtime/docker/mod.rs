@@ -98,6 +98,7 @@ impl Docker {
     async fn act(&self, action: &Action, progress: Progress<'_>) -> Result<(), RuntimeError> {
         match action {
             Action::EnsureImage { image, build } => image::ensure(self, image, *build, progress).await,
+            Action::RefreshImage { image } => image::refresh(self, image, progress).await,
             Action::CreateNetwork { name, agent } => network::create(self, name, agent).await,
             Action::CreateVolume { volume, owner } => volume::create(self, volume, owner).await,
             Action::CreateContainer { container, volumes, owner, generation } => {

@@ -12,9 +12,8 @@ use futures::join;
 
 use super::engine::{LOOK_LIMIT, SYSBOX, Session};
 use super::fault::{Fault, bounded};
-use super::reference::Reference;
 use super::watched::is_id;
-use super::{Docker, labels, network, ports};
+use super::{Docker, image, labels, network, ports};
 use crate::model::desired::{Goal, Owner};
 use crate::model::observed::{ContainerSeen, ContainerState, Isolation, Prepared, Seen, VolumeSeen};
 use crate::model::{Desired, Observed};
@@ -29,7 +28,7 @@ pub(super) async fn observe(docker: &Docker, desired: &Desired) -> Observed {
         Err(fault) => return Observed::unknown(&RuntimeError::from(fault).to_string()),
     };
     let (image, network, containers, planned, labelled) = join!(
-        image(docker, &desired.container.image),
+        image_id(docker, &desired.container.image),
         network::find(&docker.engine, &desired.container.network, &docker.agent),
         containers(docker, desired),
         planned_volumes(docker, desired),
@@ -125,14 +124,8 @@ fn seen<T>(result: Result<Option<T>, Fault>) -> Seen<T> {
     }
 }
 
-pub(super) async fn image(docker: &Docker, name: &str) -> Result<Option<String>, Fault> {
-    // A name that can be no image's is absent; bringing it says what is wrong with it.
-    let Ok(name) = Reference::parse(name) else { return Ok(None) };
-    let look = docker.engine.call(LOOK_LIMIT, |client| async move { client.inspect_image(name.as_str()).await }).await;
-    match Fault::absent_as_none(look) {
-        Err(Fault::Refused(_)) => Ok(None),
-        result => Ok(result?.and_then(|image| image.id)),
-    }
+async fn image_id(docker: &Docker, name: &str) -> Result<Option<String>, Fault> {
+    Ok(image::inspect(docker, name).await?.and_then(|image| image.id))
 }
 
 /// Everything that may be this workspace's container.

@@ -73,6 +73,12 @@ impl Engine {
         }
         match action {
             Action::EnsureImage { image, build } => self.ensure_image(image, *build),
+            Action::RefreshImage { image } => {
+                if self.registry.contains(image) {
+                    self.build(image);
+                }
+                Ok(())
+            }
             Action::CreateNetwork { name, .. } => {
                 let id = self.fresh();
                 self.networks.entry(name.clone()).or_insert(id);
@@ -328,7 +334,7 @@ impl Engine {
             | Action::UnpauseContainer { id }
             | Action::StopContainer { id }
             | Action::RemoveContainer { id } => self.containers.get(id)?.owner.clone(),
-            Action::EnsureImage { .. } | Action::CreateNetwork { .. } => None,
+            Action::EnsureImage { .. } | Action::RefreshImage { .. } | Action::CreateNetwork { .. } => None,
         }
     }
 
