@@ -12,12 +12,15 @@ use crate::contract::worker::ExecResponse;
 use crate::contract::*;
 use crate::controller::Handle;
 use crate::model::observed::Seen;
-use crate::model::{Config, Event, Shown};
+use crate::model::{Config, DiskUsage, Event, Shown};
 use crate::runtime::Attach;
 use crate::watch::Hub;
 
 /// How many commands may run at once, in all workspaces; each holds a connection and a process.
 const EXECS: usize = 64;
+
+/// How many counts of disk usage may run at once.
+const COUNTS: usize = 4;
 
 /// What the API is made of.
 #[derive(Clone)]
@@ -57,12 +60,14 @@ pub struct Api {
     pub(super) parts: Parts,
     pub(super) execs: Arc<Semaphore>,
     pub(super) builds: Arc<Semaphore>,
+    pub(super) counts: Arc<Semaphore>,
 }
 
 impl Api {
     /// A server made of these parts.
     pub fn new(parts: Parts) -> Self {
-        Self { parts, execs: Arc::new(Semaphore::new(EXECS)), builds: Arc::new(Semaphore::new(1)) }
+        let permits = |count| Arc::new(Semaphore::new(count));
+        Self { parts, execs: permits(EXECS), builds: permits(1), counts: permits(COUNTS) }
     }
 
     async fn info(&self) -> AgentInfo {
@@ -133,6 +138,10 @@ impl Procedures for Api {
 
     async fn exec_workspace(&self, input: ExecInput) -> Result<ExecResponse, ApiError> {
         self.exec(input).await
+    }
+
+    async fn disk_usage(&self, input: NameInput) -> Result<DiskUsage, ApiError> {
+        self.disk(&input.name).await
     }
 
     async fn agent_info(&self, _: NoInput) -> Result<AgentInfo, ApiError> {

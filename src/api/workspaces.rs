@@ -6,7 +6,7 @@ use super::Api;
 use crate::contract::worker::{ExecRequest, ExecResponse};
 use crate::contract::{ApiError, CloneInput, CreateInput, DeleteOutput, ExecInput, RestartInput, StartInput};
 use crate::model::admission::{self, Flags};
-use crate::model::{ConditionStatus, ConditionType, Name, Run, Shown, Workspace};
+use crate::model::{ConditionStatus, ConditionType, DiskUsage, Name, Run, Shown, Workspace};
 use crate::runtime::RuntimeError;
 
 /// The longest timeout of a command, in seconds: a day.
@@ -51,6 +51,15 @@ impl Api {
         // It may be gone before it could be shown.
         self.edit_one(move |state, settings| admission::delete(state, &name, settings.now, None)).await?;
         Ok(DeleteOutput { success: true })
+    }
+
+    pub(super) async fn disk(&self, name: &Name) -> Result<DiskUsage, ApiError> {
+        let intent = self.intent(name)?;
+        // Every count goes through all files of all volumes.
+        let Ok(_permit) = self.counts.try_acquire() else {
+            return Err(ApiError::TooManyRequests("disk usage is being counted already".to_owned()));
+        };
+        self.parts.controller.disk(&intent).await.map_err(ApiError::Unavailable)
     }
 
     pub(super) async fn exec(&self, input: ExecInput) -> Result<ExecResponse, ApiError> {

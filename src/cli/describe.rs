@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 
 use crate::contract::{EventsInput, NameInput};
 use crate::model::view::StepState;
-use crate::model::{ConditionStatus, Event, Name, View};
+use crate::model::{ConditionStatus, DiskUsage, Event, Name, View};
 
 use super::context::Context;
 use super::failure::{DONE, Outcome};
@@ -39,6 +39,13 @@ impl Describe {
             }
             let gap = if index > 0 { "\n" } else { "" };
             context.print(&format!("{gap}{}", text(context, &view, &events)))?;
+            // Last, because counting many files takes a while, and the rest need not wait for it.
+            context.progress("counting bytes on disk", "");
+            let disk = match client.disk_usage(&NameInput { name: name.clone() }).await {
+                Ok(usage) => disk(&usage),
+                Err(error) => format!("not known: {error}\n"),
+            };
+            context.print(&format!("\nDisk:\n{}", indented(&disk)))?;
         }
         Ok(DONE)
     }
@@ -139,6 +146,18 @@ fn startup(view: &View) -> String {
         table.row(vec![step.name.clone(), state.to_owned(), time, message]);
     }
     table.render()
+}
+
+fn disk(usage: &DiskUsage) -> String {
+    let mut table = Table::new(&["VOLUME", "PATH", "SIZE"]);
+    for volume in &usage.volumes {
+        let size = volume.bytes.map_or_else(|| "not known".to_owned(), values::size);
+        table.row(vec![volume.name.clone(), volume.path.clone(), size]);
+    }
+    if let Some(bytes) = usage.container {
+        table.row(vec!["(in no volume)".to_owned(), "/".to_owned(), values::size(bytes)]);
+    }
+    if usage.volumes.is_empty() && usage.container.is_none() { "nothing\n".to_owned() } else { table.render() }
 }
 
 fn indented(text: &str) -> String {

@@ -30,6 +30,21 @@ pub(super) fn span(millis: u64) -> String {
     }
 }
 
+/// An amount of bytes for people: `0 B`, `812 KiB`, `1.4 GiB`.
+pub(super) fn size(bytes: u64) -> String {
+    const UNITS: [&str; 5] = ["KiB", "MiB", "GiB", "TiB", "PiB"];
+    if bytes < 1024 {
+        return format!("{bytes} B");
+    }
+    // In hundredths of a unit it stays exact enough, and whole.
+    let (mut amount, mut unit) = (u128::from(bytes) * 100 / 1024, 0);
+    while amount >= 102_400 && unit + 1 < UNITS.len() {
+        (amount, unit) = (amount / 1024, unit + 1);
+    }
+    let (whole, tenth) = (amount / 100, amount % 100 / 10);
+    if whole < 10 { format!("{whole}.{tenth} {}", UNITS[unit]) } else { format!("{whole} {}", UNITS[unit]) }
+}
+
 /// A text from the agent on one line and without control characters: what an engine or a program in a workspace said
 /// must not steer a terminal.
 pub(super) fn line(text: &str) -> String {
@@ -56,6 +71,24 @@ pub(super) fn age(since: jiff::Timestamp, now: jiff::Timestamp) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn sizes_are_told_in_the_unit_that_fits() {
+        let cases = [
+            (0, "0 B"),
+            (1023, "1023 B"),
+            (1024, "1.0 KiB"),
+            (10_239, "9.9 KiB"),
+            (10_240, "10 KiB"),
+            (1_048_575, "1023 KiB"),
+            (1_048_576, "1.0 MiB"),
+            (1_503_238_553, "1.3 GiB"),
+            (u64::MAX, "16383 PiB"),
+        ];
+        for (bytes, text) in cases {
+            assert_eq!(size(bytes), text, "{bytes}");
+        }
+    }
 
     #[test]
     fn time_spans_are_read() {

@@ -22,7 +22,7 @@ use serde::{Deserialize, Serialize};
 use crate::contract::table::procedures;
 use crate::contract::types::*;
 use crate::contract::worker::ExecResponse;
-use crate::model::{Config, Event, Shown};
+use crate::model::{Config, DiskUsage, Event, Shown};
 
 pub use error::ClientError;
 pub use rows::{Listing, Row, RowCondition};

@@ -11,7 +11,7 @@ use schemars::{Schema, SchemaGenerator};
 use super::error::{ApiError, Code};
 use super::types::*;
 use super::worker::ExecResponse;
-use crate::model::{Config, Event, Shown};
+use crate::model::{Config, DiskUsage, Event, Shown};
 use std::sync::Arc;
 
 /// Hands every row to the macro named: first `calls`, which answer once, then `streams`, whose answer is an event
@@ -42,6 +42,8 @@ macro_rules! procedures {
                 /// Runs a command in a running workspace and waits for its end.
                 exec_workspace(ExecInput) -> ExecResponse, "workspaces/exec", Write, Operator,
                     [NotFound, PreconditionFailed, ServiceUnavailable];
+                /// What a workspace occupies on disk, counted now: with many files it takes a while.
+                disk_usage(NameInput) -> DiskUsage, "workspaces/disk", Read, Viewer, [NotFound, ServiceUnavailable];
                 /// What the agent says of itself.
                 agent_info(NoInput) -> AgentInfo, "agent/info", Read, Viewer, [];
                 /// Ends the agent. Workspaces go on running.

@@ -5,7 +5,8 @@ use async_trait::async_trait;
 use super::Controller;
 use crate::model::desired::Goal;
 use crate::model::observed::{ContainerSeen, ContainerState, EngineSeen, Seen};
-use crate::model::{Action, Event, Name, Reason, Verdict, Workspace};
+use crate::model::{Action, DiskUsage, Event, Name, Reason, Verdict, Workspace};
+use crate::plan;
 use crate::runtime::Progress;
 
 /// What others may ask of the controller. None of it changes what is wanted: that is written to the store.
@@ -26,6 +27,12 @@ pub trait Handle: Send + Sync {
 
     /// What the engine says of itself.
     async fn engine(&self) -> Seen<EngineSeen>;
+
+    /// What a workspace occupies on disk; may take as long as counting its files.
+    ///
+    /// # Errors
+    /// What the engine said, or that it does not answer.
+    async fn disk(&self, workspace: &Workspace) -> Result<DiskUsage, String>;
 
     /// How many containers and volumes bear this agent's id and belong to no workspace; `None` where nobody could look.
     async fn orphans(&self) -> Option<usize>;
@@ -82,6 +89,11 @@ impl Handle for Controller {
 
     async fn engine(&self) -> Seen<EngineSeen> {
         self.parts.runtime.engine().await
+    }
+
+    async fn disk(&self, workspace: &Workspace) -> Result<DiskUsage, String> {
+        let desired = plan::desired(workspace, &self.parts.settings);
+        self.parts.runtime.disk(&desired).await.map_err(|error| error.to_string())
     }
 
     async fn orphans(&self) -> Option<usize> {

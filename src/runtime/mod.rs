@@ -19,7 +19,7 @@ use tokio::io::{AsyncRead, AsyncWrite};
 
 use crate::contract::worker::{ExecRequest, ExecResponse};
 use crate::model::observed::{EngineSeen, Seen};
-use crate::model::{Action, Desired, Name, Observed, Uid};
+use crate::model::{Action, Desired, DiskUsage, Name, Observed, Uid};
 
 /// Where progress goes, one line at a time. An alias, because `async_trait` would give the `&str` inside a lifetime of
 /// the call, and no line of its own could be told.
@@ -49,6 +49,12 @@ pub trait Runtime: Send + Sync {
     /// # Errors
     /// What went wrong; an image that was there still is.
     async fn build_image(&self, image: &str, progress: Progress<'_>) -> Result<(), RuntimeError>;
+
+    /// What a workspace occupies on disk. May take as long as counting its files does.
+    ///
+    /// # Errors
+    /// Nobody could look, or not within half a minute.
+    async fn disk(&self, desired: &Desired) -> Result<DiskUsage, RuntimeError>;
 
     /// Everything that bears this agent's id but belongs to none of these workspaces.
     ///

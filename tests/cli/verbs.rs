@@ -291,6 +291,9 @@ fn describe_and_events_tell_the_story() {
         &["--wait"],
     );
     let told = run(&agent, &["describe", "web"]);
+    let disk = told.out.split_once("\nDisk:\n").expect("a section").1;
+    assert!(disk.contains("workspace-web-home    /home/workspace  4.0 KiB"), "{disk}");
+    assert!(disk.ends_with("(in no volume)        /                0 B\n"), "{disk}");
     for part in [
         "Name:        web\nStatus:      running\nImage:       workspace-base\nLabels:      a=b\n",
         "\nSpec:\n  run: Running\n",

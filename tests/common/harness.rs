@@ -12,7 +12,7 @@ use futures::{FutureExt, Stream};
 use perry::clock::{Clock, ManualClock};
 use perry::controller::{Controller, Handle, Parts};
 use perry::model::observed::{EngineSeen, Seen};
-use perry::model::{Action, ConditionType, Desired, Observed, Shown, Uid, Workspace};
+use perry::model::{Action, ConditionType, Desired, DiskUsage, Observed, Shown, Uid, Workspace};
 use perry::runtime::fake::{Engine, FakeRuntime, World};
 use perry::runtime::{Hint, Orphans, Progress, Runtime, RuntimeError};
 use perry::watch::{Hub, Limits};
@@ -262,6 +262,10 @@ impl Runtime for Tampered {
 
     async fn build_image(&self, image: &str, progress: Progress<'_>) -> Result<(), RuntimeError> {
         self.inner.build_image(image, progress).await
+    }
+
+    async fn disk(&self, desired: &Desired) -> Result<DiskUsage, RuntimeError> {
+        self.inner.disk(desired).await
     }
 
     async fn orphans(&self, known: &std::collections::BTreeSet<Uid>) -> Result<Orphans, RuntimeError> {

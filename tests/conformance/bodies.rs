@@ -6,7 +6,7 @@ use std::time::Duration;
 use futures::StreamExt as _;
 use perry::model::desired::{AdoptedContainer, Goal, VolumePlan};
 use perry::model::observed::{ContainerState, Isolation, Seen};
-use perry::model::{Action, Uid};
+use perry::model::{Action, DiskUsage, Uid};
 use perry::runtime::{Hint, RuntimeError};
 
 use super::world::{EXIT_WITH, Subject, World, labels, remove, stop};
@@ -446,6 +446,22 @@ pub(crate) async fn a_taken_port_is_seen_until_the_container_runs(world: &dyn Wo
     let result = subject.apply(subject.start(&id)).await;
     assert!(matches!(result, Err(RuntimeError::Failed(_))), "{result:?}");
     assert_ne!(subject.container().await.state, ContainerState::Running);
+}
+
+pub(crate) async fn disk_usage_names_what_is_there(world: &dyn World) {
+    let subject = Subject::new(world, "demo");
+    let usage = async || world.runtime().disk(&subject.desired).await.expect("counted");
+    assert_eq!(usage().await, DiskUsage::default());
+    subject.done(subject.create_volume(0)).await;
+    let home = &subject.desired.volumes[0];
+    let counted = usage().await;
+    assert_eq!((counted.volumes.len(), counted.container), (1, None));
+    assert_eq!((&counted.volumes[0].name, &counted.volumes[0].path), (&home.name, &home.path));
+    assert!(counted.volumes[0].bytes.is_some(), "{counted:?}");
+    subject.created().await;
+    let counted = usage().await;
+    assert_eq!(counted.volumes.len(), subject.desired.volumes.len());
+    assert!(counted.container.is_some_and(|bytes| bytes < 1 << 20), "next to nothing: {counted:?}");
 }
 
 /// Reads hints until this one comes.

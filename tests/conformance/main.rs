@@ -43,6 +43,7 @@ macro_rules! conformance {
             isolation_follows_the_plan,
             an_image_is_absent_until_it_is_brought,
             a_taken_port_is_seen_until_the_container_runs,
+            disk_usage_names_what_is_there,
             events_name_the_workspace,
             events_of_volumes_and_networks_cause_a_look,
             orphans_are_what_no_known_workspace_owns,

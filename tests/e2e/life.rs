@@ -41,6 +41,9 @@ async fn a_workspace_with_docker_inside_runs_a_container_and_is_listed_and_descr
         assert!(view.is_true(kind), "{kind:?}");
     }
     let described = agent.ok(&["describe", "full"]).await;
+    let disk = described.split_once("\nDisk:\n").expect("bytes on disk").1;
+    assert!(["/home/workspace", "/var/lib/docker"].iter().all(|path| disk.contains(path)), "{disk}");
+    assert!(!disk.contains("not known"), "{disk}");
     for word in ["http", "DockerReady", "Isolated", "start", "create", "worker"] {
         assert!(described.contains(word), "no {word} in:\n{described}");
     }

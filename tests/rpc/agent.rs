@@ -9,7 +9,7 @@ use futures::{StreamExt, stream};
 use perry::api::{self, Guard, Limits, Shutdown};
 use perry::contract::worker::ExecResponse;
 use perry::contract::*;
-use perry::model::{Config, Event, Name, Phase, Shown, View};
+use perry::model::{Config, DiskUsage, Event, Name, Phase, Shown, View};
 use perry::watch::{Cursor, FrameKind, Hub};
 use serde_json::json;
 
@@ -170,6 +170,11 @@ impl Procedures for Fake {
     async fn exec_workspace(&self, input: ExecInput) -> Result<ExecResponse, ApiError> {
         let stdout = input.command.join(" ");
         Ok(ExecResponse { stdout, stderr: String::new(), exit_code: 0, truncated: false })
+    }
+
+    async fn disk_usage(&self, input: NameInput) -> Result<DiskUsage, ApiError> {
+        self.get(&input.name)?;
+        Ok(DiskUsage { volumes: Vec::new(), container: Some(1) })
     }
 
     async fn agent_info(&self, _: NoInput) -> Result<AgentInfo, ApiError> {

@@ -107,6 +107,15 @@ async fn faults_of_a_creation_are_at_the_fields_of_its_input() {
 }
 
 #[tokio::test]
+async fn disk_usage_that_cannot_be_counted_is_an_error_that_says_why() {
+    let (_world, api) = world();
+    assert_eq!(code(api.disk_usage(named("a")).await), Code::NotFound);
+    api.create_workspace(create("a")).await.expect("created");
+    let error = api.disk_usage(named("a")).await.expect_err("not counted");
+    assert_eq!((error.code(), error.to_string().as_str()), (Code::ServiceUnavailable, "counting took too long"));
+}
+
+#[tokio::test]
 async fn start_stop_and_restart_write_only_what_changes() {
     let (world, api) = world();
     assert_eq!(code(api.start_workspace(start("a")).await), Code::NotFound);

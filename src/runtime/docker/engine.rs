@@ -91,6 +91,11 @@ impl Engine {
         result
     }
 
+    /// Where it listens.
+    pub(super) fn host(&self) -> &Host {
+        &self.host
+    }
+
     /// Asks what the engine is, also when that is known already.
     pub(super) async fn refresh(&self) -> Result<Arc<Session>, Fault> {
         *self.link() = Link::Down;

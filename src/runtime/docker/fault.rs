@@ -45,7 +45,8 @@ impl Fault {
         }
     }
 
-    fn answer(status: u16, message: &str) -> Self {
+    /// What an answer with a status of failure means.
+    pub(super) fn answer(status: u16, message: &str) -> Self {
         let message = bounded(message);
         match status {
             400 => Self::Refused(message),

@@ -16,7 +16,9 @@ mod observe;
 mod orphans;
 mod ports;
 mod progress;
+mod raw;
 mod reference;
+mod usage;
 mod volume;
 mod watched;
 mod ways;
@@ -45,7 +47,7 @@ use super::secret::Key;
 use super::{Attach, Duplex, Hint, Orphans, Progress, Runtime, RuntimeError};
 use crate::contract::worker::{ExecRequest, ExecResponse};
 use crate::model::observed::{EngineSeen, Seen};
-use crate::model::{Action, Desired, Observed, Uid};
+use crate::model::{Action, Desired, DiskUsage, Observed, Uid};
 
 /// What a [`Docker`] needs to know.
 #[derive(Debug, Clone)]
@@ -150,6 +152,10 @@ impl Runtime for Docker {
 
     async fn build_image(&self, image: &str, progress: Progress<'_>) -> Result<(), RuntimeError> {
         Ok(image::rebuild(self, image, progress).await?)
+    }
+
+    async fn disk(&self, desired: &Desired) -> Result<DiskUsage, RuntimeError> {
+        Ok(usage::disk(self, desired).await?)
     }
 
     async fn orphans(&self, known: &BTreeSet<Uid>) -> Result<Orphans, RuntimeError> {

@@ -26,7 +26,7 @@ use index::Indexed;
 use super::{Hint, Orphans, Progress, Runtime, RuntimeError};
 use crate::clock::Clock;
 use crate::model::observed::{EngineSeen, Seen};
-use crate::model::{Action, Desired, Name, Observed, Uid};
+use crate::model::{Action, Desired, DiskUsage, Name, Observed, Uid};
 
 /// An engine and everything on it. Outlives the agents that use it; clones share it.
 #[derive(Clone)]
@@ -309,6 +309,13 @@ impl Runtime for FakeRuntime {
     async fn build_image(&self, image: &str, _: Progress<'_>) -> Result<(), RuntimeError> {
         self.world.meddle(|engine| engine.build(image));
         Ok(())
+    }
+
+    async fn disk(&self, desired: &Desired) -> Result<DiskUsage, RuntimeError> {
+        self.world.with(|engine| match engine.up {
+            true => Ok(observe::disk(engine, desired)),
+            false => Err(RuntimeError::Unreachable("the fake engine is down".to_owned())),
+        })
     }
 
     async fn orphans(&self, known: &BTreeSet<Uid>) -> Result<Orphans, RuntimeError> {

@@ -7,10 +7,11 @@ use super::engine::Engine;
 use super::index::Near;
 use super::objects::{Container, Volume};
 use super::script::Blind;
-use crate::model::desired::Desired;
+use crate::model::desired::{Desired, VolumePlan};
 use crate::model::observed::{
     ContainerSeen, ContainerState, EngineSeen, Observed, Seen, Service, VolumeSeen, WorkerSeen,
 };
+use crate::model::{DiskUsage, VolumeUsage};
 
 const DOWN: &str = "the fake engine is down";
 
@@ -63,6 +64,14 @@ pub(super) fn look(
                 .collect(),
         },
     }
+}
+
+/// A page for each volume and nothing beside them.
+pub(super) fn disk(engine: &Engine, desired: &Desired) -> DiskUsage {
+    let volumes = desired.volumes.iter().filter(|plan| engine.volumes.contains_key(&plan.name));
+    let usage = |plan: &VolumePlan| VolumeUsage { name: plan.name.clone(), path: plan.path.clone(), bytes: Some(4096) };
+    let mine = |container: &&Container| container.owner.as_ref() == Some(&desired.owner);
+    DiskUsage { volumes: volumes.map(usage).collect(), container: engine.containers.values().find(mine).map(|_| 0) }
 }
 
 fn one<T>(unknown: Option<String>, found: Option<T>) -> Seen<T> {
