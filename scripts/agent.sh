@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Starts an agent in the background where none answers: scripts/agent.sh PERRY. Its folder is PERRY_CONFIG_DIR, as ever.
+# Starts an agent in the background where none of this program answers: scripts/agent.sh PERRY. Its folder is PERRY_CONFIG_DIR, as ever.
 set -euo pipefail
 
 readonly PERRY=$1
@@ -15,7 +15,24 @@ answers() {
   [ "$code" = 0 ] || { echo "$said" >&2; exit "$code"; }
 }
 
-if answers; then exit 0; fi
+# Exit code 0: the agent that answers was started from a file that has been built anew since, or removed. Its end
+# disturbs no workspace, and what was built is what should run. One of another file is somebody's choice.
+outdated() {
+  local pid program
+  pid=$("$PERRY" agent info | sed -nE 's/^Process: *([0-9]+)$/\1/p')
+  program=$(readlink "/proc/$pid/exe" 2>/dev/null) || return 1
+  case "$program" in
+    *" (deleted)") return 0 ;;
+    *) [ "$program" -ef "$PERRY" ] || echo "agent: the one that runs is $program; \`perry agent kill\` ends it, and the next start takes $PERRY" >&2 ;;
+  esac
+  return 1
+}
+
+if answers; then
+  if ! outdated; then exit 0; fi
+  echo "agent: its program has changed, so it is started anew; workspaces go on running" >&2
+  "$PERRY" agent kill >/dev/null
+fi
 
 mkdir -p "$FOLDER"
 chmod 700 "$FOLDER"

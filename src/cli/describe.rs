@@ -40,7 +40,7 @@ impl Describe {
             let gap = if index > 0 { "\n" } else { "" };
             context.print(&format!("{gap}{}", text(context, &view, &events)))?;
             // Last, because counting many files takes a while, and the rest need not wait for it.
-            context.progress("counting bytes on disk", "");
+            context.progress("", "counting bytes on disk");
             let disk = match client.disk_usage(&NameInput { name: name.clone() }).await {
                 Ok(usage) => disk(&usage),
                 Err(error) => format!("not known: {error}\n"),
