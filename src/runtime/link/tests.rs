@@ -1,5 +1,5 @@
 use std::convert::Infallible;
-use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 
 use futures::{StreamExt as _, stream};
 use http_body_util::combinators::BoxBody;
@@ -26,6 +26,8 @@ struct Worker {
     sockets: AtomicU32,
     bridges: AtomicU32,
     answer: Mutex<(u16, Vec<u8>)>,
+    /// It ends before it has answered anything but a watch.
+    dies: AtomicBool,
 }
 
 type Answer = Response<BoxBody<Bytes, Infallible>>;
@@ -41,6 +43,7 @@ impl Worker {
             sockets: AtomicU32::new(0),
             bridges: AtomicU32::new(0),
             answer: Mutex::new((200, Vec::new())),
+            dies: AtomicBool::new(false),
         }
     }
 
@@ -68,6 +71,9 @@ impl Worker {
             return full(401, b"no".to_vec());
         }
         if request.uri().path() != "/v1/watch" {
+            if self.dies.load(Ordering::Relaxed) {
+                self.break_off.send_modify(|count| *count += 1);
+            }
             let (status, body) = self.answer.lock().expect("not poisoned").clone();
             return full(status, body);
         }
@@ -257,6 +263,10 @@ async fn what_a_worker_refuses_or_fails_at_is_told_apart() {
     set(200, &vec![b' '; 14 << 20]);
     let error = links.exec(&owner().uid, &request).await.expect_err("too long");
     assert!(error.to_string().contains("limit"), "{error}");
+    worker.dies.store(true, Ordering::Relaxed);
+    links.reload(&owner().uid).await.expect("it is on its way");
+    links.exec(&owner().uid, &request).await.expect_err("a command's answer is missed");
+    worker.dies.store(false, Ordering::Relaxed);
     set(204, b"");
     links.reload(&owner().uid).await.expect("done");
 }
