@@ -199,6 +199,24 @@ fn an_engine_that_answers_again_is_not_kept_waiting_by_the_failures_of_when_it_d
 }
 
 #[test]
+fn looks_that_saw_no_engine_do_not_space_out_the_tries_after_it_came_back() {
+    let mut world = Loop::new();
+    world.put(workspace("w"));
+    let id = world.container("w").expect("made");
+    world.meddle(|engine| engine.up = false);
+    world.advance(30 * MINUTE);
+    world.faults.fail("start", no_space());
+    let before = world.faults.times("start").len();
+    world.meddle(|engine| {
+        engine.exit(&id, 1);
+        engine.up = true;
+    });
+    world.until(|world| world.faults.times("start").len() == before + 2);
+    let times = &world.faults.times("start")[before..];
+    assert!(times[1] - times[0] <= 2 * BACKOFF_FLOOR, "the shortest wait first: {times:?}");
+}
+
+#[test]
 fn while_the_engine_is_away_the_status_is_unknown_and_right_again_as_soon_as_it_is_back() {
     let mut world = Loop::new();
     world.put(workspace("w"));
