@@ -27,6 +27,8 @@ pub(super) struct Memory {
     uid: Option<Uid>,
     generation: u64,
     held: Option<Held>,
+    /// The last look saw nothing.
+    blind: bool,
     /// Starts in a row without a long life in between.
     quick_starts: u32,
     last_start: Option<Duration>,
@@ -96,6 +98,12 @@ impl Memory {
         self.observed_generation = self.observed_generation.max(look.desired.generation);
         let plan = look.plan.clone();
         self.look = Some(look);
+        let was_blind = std::mem::replace(&mut self.blind, matches!(plan.verdict, Verdict::Unknown(_)));
+        if was_blind && !self.blind && self.failure.as_ref().is_some_and(|failure| failure.parked) {
+            // An engine that was away may be the remedy: a restart of it is what a person tries first.
+            self.recover();
+            self.quick_starts = 0;
+        }
         if !matches!(plan.verdict, Verdict::Waiting(_)) {
             self.waiting_since = None;
         }

@@ -131,6 +131,18 @@ fn what_was_given_up_is_tried_again_when_what_is_seen_has_changed() {
 }
 
 #[test]
+fn what_was_given_up_is_tried_again_when_the_engine_was_away() {
+    let mut world = parked();
+    world.faults.heal();
+    world.advance(10 * MINUTE);
+    world.meddle(|engine| engine.up = false);
+    world.advance(2 * MINUTE);
+    assert_eq!(world.view("w").status, Phase::Unknown);
+    world.meddle(|engine| engine.up = true);
+    assert!(world.is_ready("w") && !world.is("w", Type::Stalled), "{:#?}", world.view("w"));
+}
+
+#[test]
 fn each_time_it_is_given_up_it_stays_so() {
     let mut world = parked();
     world.meddle(|engine| engine.containers.clear());
