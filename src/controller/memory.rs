@@ -99,10 +99,8 @@ impl Memory {
         let plan = look.plan.clone();
         self.look = Some(look);
         let was_blind = std::mem::replace(&mut self.blind, matches!(plan.verdict, Verdict::Unknown(_)));
-        if was_blind && !self.blind && self.failure.as_ref().is_some_and(|failure| failure.parked) {
-            // An engine that was away may be the remedy: a restart of it is what a person tries first.
-            self.recover();
-            self.quick_starts = 0;
+        if was_blind && !self.blind {
+            self.engine_is_back();
         }
         if !matches!(plan.verdict, Verdict::Waiting(_)) {
             self.waiting_since = None;
@@ -150,6 +148,15 @@ impl Memory {
         }
         self.repeats = if self.last_done == plan.actions { self.repeats + 1 } else { 0 };
         if self.repeats > policy::MAX_REPEATS { Decision::Fruitless } else { Decision::Act }
+    }
+
+    /// An engine that was away may be why a container ended, and the remedy for what was given up: a restart of it is
+    /// what a person tries first.
+    fn engine_is_back(&mut self) {
+        self.quick_starts = 0;
+        if self.failure.as_ref().is_some_and(|failure| failure.parked) {
+            self.recover();
+        }
     }
 
     fn recover(&mut self) {
