@@ -1,5 +1,5 @@
-//! An engine that goes away and comes back. The engine of the machine is everybody's and is not restarted: between it
-//! and the agent is a socket of the test's own that is closed and opened again.
+//! An engine that goes away and comes back. Between the machine's engine, which is everybody's, and the agent is a
+//! socket of the test's own that is closed and opened again. Real restarts are in `restart.rs`.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -50,7 +50,7 @@ impl Drop for Door {
 }
 
 async fn behind(socket: &Path) -> Agent {
-    Agent::start_with(Options { docker_host: Some(format!("unix://{}", socket.display())) }).await
+    Agent::start_with(Options { docker_host: Some(format!("unix://{}", socket.display())), ..Options::default() }).await
 }
 
 #[tokio::test]
