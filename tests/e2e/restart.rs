@@ -1,6 +1,6 @@
 //! A real engine that is restarted behind the agent's back, killed, and cut from power with all that runs on it.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use perry::client::{Goal, Wait};
 use perry::contract::types::NoInput;
@@ -16,6 +16,9 @@ use crate::machine::{End, Lies, Machine};
 const RESTARTS: u32 = 3;
 /// Longer than a create takes as a rule, so that cuts fall into every part of one and beyond.
 const MOMENT: std::ops::Range<u64> = 0..600;
+
+/// By the engine's return, that is, not by a resync or the end of a long back-off.
+const BACK_WITHIN: Duration = Duration::from_secs(30);
 
 /// What there is before the engine goes away.
 struct Before {
@@ -76,12 +79,15 @@ async fn meanwhile(agent: &Agent) {
 /// Everything is as if the engine had never been away, and what was asked for meanwhile is done.
 async fn as_before(before: &Before, machine: &Machine) {
     let Before { agent, a, started_at, volumes: old } = before;
+    let began = Instant::now();
     agent.until("new", "ready", is_ready).await;
     let after = agent.until("a", "ready", is_ready).await;
     for name in ["b", "stopped"] {
         agent.until(name, "stopped", |view| view.status == Phase::Stopped).await;
     }
     agent.reach(Wait::new(parse("goes"), Goal::Deleted)).await;
+    let took = began.elapsed();
+    assert!(took < BACK_WITHIN, "{took:?}");
 
     assert_eq!((&after.uid, after.generation), (&a.uid, a.generation));
     assert_eq!((container(&after), port(&after)), (container(a), port(a)), "the same container and port");
