@@ -6,6 +6,8 @@ mod agent;
 mod change;
 mod crash;
 mod cut;
+#[path = "../common/door.rs"]
+mod door;
 mod drift;
 mod engine;
 mod life;
