@@ -27,6 +27,8 @@ pub(super) struct Memory {
     uid: Option<Uid>,
     generation: u64,
     held: Option<Held>,
+    /// The last look saw nothing.
+    blind: bool,
     /// Starts in a row without a long life in between.
     quick_starts: u32,
     last_start: Option<Duration>,
@@ -96,6 +98,10 @@ impl Memory {
         self.observed_generation = self.observed_generation.max(look.desired.generation);
         let plan = look.plan.clone();
         self.look = Some(look);
+        let was_blind = std::mem::replace(&mut self.blind, matches!(plan.verdict, Verdict::Unknown(_)));
+        if was_blind && !self.blind {
+            self.engine_is_back();
+        }
         if !matches!(plan.verdict, Verdict::Waiting(_)) {
             self.waiting_since = None;
         }
@@ -142,6 +148,15 @@ impl Memory {
         }
         self.repeats = if self.last_done == plan.actions { self.repeats + 1 } else { 0 };
         if self.repeats > policy::MAX_REPEATS { Decision::Fruitless } else { Decision::Act }
+    }
+
+    /// An engine that was away may be why a container ended, and the remedy for what was given up: a restart of it is
+    /// what a person tries first.
+    fn engine_is_back(&mut self) {
+        self.quick_starts = 0;
+        if self.failure.as_ref().is_some_and(|failure| failure.parked) {
+            self.recover();
+        }
     }
 
     fn recover(&mut self) {

@@ -63,6 +63,8 @@ pub struct Controller {
     queue: WorkQueue<Name>,
     memory: Mutex<BTreeMap<Name, Memory>>,
     backoff: Mutex<Backoff<Name>>,
+    /// The same for looks that saw nothing: how long the engine was away says nothing about what is tried afterwards.
+    blind: Mutex<Backoff<Name>>,
     jitter: Mutex<Jitter>,
     events: EventLog,
     slots: Arc<Semaphore>,
@@ -80,6 +82,7 @@ impl Controller {
             queue: WorkQueue::new(parts.clock.clone()),
             memory: Mutex::new(BTreeMap::new()),
             backoff: Mutex::new(Backoff::new(parts.seed)),
+            blind: Mutex::new(Backoff::new(parts.seed.wrapping_add(2))),
             jitter: Mutex::new(Jitter::new(parts.seed.wrapping_add(1))),
             events: EventLog::new(),
             slots: Arc::new(Semaphore::new(PASSES)),
@@ -173,6 +176,10 @@ impl Controller {
 
     fn back_off(&self, workspace: &Workspace) -> Duration {
         locked(&self.backoff).failed(&workspace.metadata.name, workspace.metadata.generation)
+    }
+
+    fn back_off_blind(&self, workspace: &Workspace) -> Duration {
+        locked(&self.blind).failed(&workspace.metadata.name, workspace.metadata.generation)
     }
 
     fn resync(&self) -> Duration {

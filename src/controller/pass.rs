@@ -40,6 +40,9 @@ impl Controller {
 
     async fn follow(&self, workspace: &Arc<Workspace>, decision: Decision, actions: &[Action], slot: Slot) -> Next {
         let name = &workspace.metadata.name;
+        if decision != Decision::BackOff {
+            locked(&self.blind).reset(name);
+        }
         match decision {
             Decision::Act => self.act(workspace, actions, slot).await,
             Decision::Superseded => Some(Duration::ZERO),
@@ -48,7 +51,7 @@ impl Controller {
                 Some(self.resync())
             }
             Decision::Later(delay) => Some(delay),
-            Decision::BackOff => Some(self.back_off(workspace)),
+            Decision::BackOff => Some(self.back_off_blind(workspace)),
             Decision::Park(reason) => {
                 self.event(workspace, Severity::Warning, &reason.reason, &reason.message);
                 let reason = reason.hint(format!("perry restart {name} tries again"));
@@ -247,6 +250,7 @@ impl Controller {
         self.parts.hub.remove(name.as_str());
         drop(memory);
         locked(&self.backoff).reset(name);
+        locked(&self.blind).reset(name);
     }
 
     fn is_ready(&self, name: &Name) -> bool {

@@ -219,8 +219,10 @@ fn ports_free(desired: &Desired, observed: &Observed) -> Result<(), Verdict> {
         return Ok(());
     };
     let message = format!("port {} of {} (for {}) is used by another program", port.host_port, port.bind, port.name);
+    // An engine that was killed in a start may keep the port for a container it has forgotten (seen on 26.1).
     let hint = format!(
-        "free it (ss -ltnp 'sport = :{}' names the program), or give the port another hostPort",
+        "free it (ss -ltnp 'sport = :{}' names the program; a docker-proxy that serves no container ends with a restart \
+         of the engine), or give the port another hostPort",
         port.host_port
     );
     Err(Verdict::Blocked(Reason::new("PortTaken", message).hint(hint)))

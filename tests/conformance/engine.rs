@@ -1,6 +1,5 @@
 //! An engine that comes and goes, and the image that is built on it.
 
-use std::path::{Path, PathBuf};
 use std::sync::Mutex;
 use std::time::Duration;
 
@@ -10,46 +9,12 @@ use perry::model::observed::Seen;
 use perry::runtime::docker::Host;
 use perry::runtime::executable::Executable;
 use perry::runtime::{Hint, Runtime};
-use tokio::net::{UnixListener, UnixStream};
-use tokio::task::{JoinHandle, JoinSet};
 
 use super::docker::DockerWorld;
+use super::door::Door;
 use super::world::{Subject, World as _};
 
 const PATIENCE: Duration = Duration::from_secs(30);
-
-/// A socket that leads to the engine until it is dropped, and every connection with it.
-struct Door {
-    path: PathBuf,
-    task: JoinHandle<()>,
-}
-
-impl Door {
-    fn open(path: &Path) -> Self {
-        let Host::Unix(engine) = Host::from_environment(None).expect("a host") else { panic!("an engine on a socket") };
-        let listener = UnixListener::bind(path).expect("a listener");
-        let task = tokio::spawn(async move {
-            // Dropped with this task, it aborts all of them.
-            let mut connections = JoinSet::new();
-            while let Ok((mut stream, _)) = listener.accept().await {
-                let engine = engine.clone();
-                connections.spawn(async move {
-                    let mut engine = UnixStream::connect(engine).await.expect("the engine");
-                    // Either side may end it.
-                    let _ = tokio::io::copy_bidirectional(&mut stream, &mut engine).await;
-                });
-            }
-        });
-        Self { path: path.to_owned(), task }
-    }
-}
-
-impl Drop for Door {
-    fn drop(&mut self) {
-        self.task.abort();
-        std::fs::remove_file(&self.path).expect("removed");
-    }
-}
 
 async fn everything(events: &mut (impl futures::Stream<Item = Hint> + Unpin), after: &str) {
     let wanted = async { while events.next().await.expect("a hint") != Hint::Everything {} };

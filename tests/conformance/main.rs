@@ -3,6 +3,8 @@
 
 mod bodies;
 mod docker;
+#[path = "../common/door.rs"]
+mod door;
 mod engine;
 mod fake;
 mod worker;

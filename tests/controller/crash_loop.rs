@@ -52,6 +52,23 @@ fn a_restart_tries_again_and_counts_anew() {
 }
 
 #[test]
+fn a_container_that_ends_with_its_engine_again_and_again_is_started_again_and_again() {
+    let mut world = Loop::new();
+    world.put(workspace("w"));
+    let id = world.container("w").expect("made");
+    for _ in 0..8 {
+        world.meddle(|engine| {
+            engine.exit(&id, 143);
+            engine.up = false;
+        });
+        world.advance(SECOND);
+        world.meddle(|engine| engine.up = true);
+        world.advance(SECOND);
+        assert!(world.is_ready("w"), "{:#?}", world.view("w"));
+    }
+}
+
+#[test]
 fn a_container_that_lives_longer_is_started_for_ever() {
     let mut world = crashing(31 * SECOND);
     world.advance(60 * MINUTE);

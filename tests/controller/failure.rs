@@ -131,6 +131,18 @@ fn what_was_given_up_is_tried_again_when_what_is_seen_has_changed() {
 }
 
 #[test]
+fn what_was_given_up_is_tried_again_when_the_engine_was_away() {
+    let mut world = parked();
+    world.faults.heal();
+    world.advance(10 * MINUTE);
+    world.meddle(|engine| engine.up = false);
+    world.advance(2 * MINUTE);
+    assert_eq!(world.view("w").status, Phase::Unknown);
+    world.meddle(|engine| engine.up = true);
+    assert!(world.is_ready("w") && !world.is("w", Type::Stalled), "{:#?}", world.view("w"));
+}
+
+#[test]
 fn each_time_it_is_given_up_it_stays_so() {
     let mut world = parked();
     world.meddle(|engine| engine.containers.clear());
@@ -196,6 +208,24 @@ fn an_engine_that_answers_again_is_not_kept_waiting_by_the_failures_of_when_it_d
     world.meddle(|engine| engine.up = false);
     world.meddle(|engine| engine.up = true);
     assert!(world.is_ready("w"), "by its hint, not by the back-off");
+}
+
+#[test]
+fn looks_that_saw_no_engine_do_not_space_out_the_tries_after_it_came_back() {
+    let mut world = Loop::new();
+    world.put(workspace("w"));
+    let id = world.container("w").expect("made");
+    world.meddle(|engine| engine.up = false);
+    world.advance(30 * MINUTE);
+    world.faults.fail("start", no_space());
+    let before = world.faults.times("start").len();
+    world.meddle(|engine| {
+        engine.exit(&id, 1);
+        engine.up = true;
+    });
+    world.until(|world| world.faults.times("start").len() == before + 2);
+    let times = &world.faults.times("start")[before..];
+    assert!(times[1] - times[0] <= 2 * BACKOFF_FLOOR, "the shortest wait first: {times:?}");
 }
 
 #[test]

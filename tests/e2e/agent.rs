@@ -36,11 +36,29 @@ pub(crate) struct Said {
     pub(crate) stderr: String,
 }
 
+/// The engine's, in the folder of a machine.
+pub(crate) const SOCKET: &str = "docker.sock";
+
 /// What agents differ in.
 #[derive(Default)]
 pub(crate) struct Options {
     /// The socket of the engine; left out: that of the environment.
     pub(crate) docker_host: Option<String>,
+    /// An engine of the test's own has its socket there, and sees that folder as it is here. The agent's own folder is
+    /// made in it, and what the agent makes on that engine goes with the engine.
+    pub(crate) machine: Option<PathBuf>,
+}
+
+impl Options {
+    fn engine(&self, agent: &str) -> Engine {
+        let engine = Engine::of_agent(agent);
+        self.machine.iter().fold(engine, |engine, folder| engine.at(&folder.join(SOCKET)))
+    }
+
+    fn docker_host(&self) -> Option<String> {
+        let own = self.machine.iter().map(|folder| format!("unix://{}", folder.join(SOCKET).display())).next();
+        self.docker_host.clone().or(own)
+    }
 }
 
 /// An agent with everything it makes, which goes when it is dropped.
@@ -63,7 +81,8 @@ impl Agent {
     }
 
     pub(crate) async fn start_with(options: Options) -> Self {
-        let folder = tempfile::tempdir().expect("a folder");
+        let place = options.machine.clone().unwrap_or_else(std::env::temp_dir);
+        let folder = tempfile::tempdir_in(place).expect("a folder");
         let unique = uuid::Uuid::new_v4().simple().to_string()[..10].to_owned();
         let first = free_ports();
         let published = first + PORTS.0;
@@ -76,10 +95,11 @@ impl Agent {
         });
         std::fs::write(folder.path().join("config.json"), config.to_string()).expect("written");
         let image = format!("perry-test:e2e-{unique}");
-        Engine::of_agent("nobody").import_shell(&image).await;
+        let engine = options.engine("nobody");
+        engine.import_shell(&image).await;
         let mut agent = Self {
             folder,
-            engine: Engine::of_agent("nobody"),
+            engine,
             prefix: format!("e2e-{unique}-"),
             image,
             options,
@@ -88,7 +108,7 @@ impl Agent {
         };
         agent.resume().await;
         let id = std::fs::read_to_string(agent.folder.path().join(AGENT_ID)).expect("an id");
-        agent.engine = Engine::of_agent(id.trim());
+        agent.engine = agent.options.engine(id.trim());
         agent
     }
 
@@ -120,9 +140,7 @@ impl Agent {
     fn command(&self, args: &[&str]) -> Command {
         let mut command = Command::new(program());
         command.args(args).env("PERRY_CONFIG_DIR", self.folder.path()).env("NO_COLOR", "1").stdin(Stdio::null());
-        if let Some(host) = &self.options.docker_host {
-            command.env("DOCKER_HOST", host);
-        }
+        command.envs(self.options.docker_host().map(|host| ("DOCKER_HOST", host)));
         command
     }
 
@@ -247,6 +265,9 @@ impl Drop for Agent {
     fn drop(&mut self) {
         if let Some(process) = &mut self.process {
             process.start_kill().ok();
+        }
+        if self.options.machine.is_some() {
+            return;
         }
         let id = std::fs::read_to_string(self.folder.path().join(AGENT_ID)).unwrap_or_default();
         let (image, failing) = (self.image.clone(), std::thread::panicking());

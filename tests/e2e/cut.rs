@@ -1,56 +1,21 @@
-//! An engine that goes away and comes back. The engine of the machine is everybody's and is not restarted: between it
-//! and the agent is a socket of the test's own that is closed and opened again.
+//! An engine that goes away and comes back. Between the machine's engine, which is everybody's, and the agent is a
+//! socket of the test's own that is closed and opened again. Real restarts are in `restart.rs`.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
 use perry::client::{Goal, Wait};
 use perry::contract::types::NoInput;
 use perry::model::{ConditionStatus, ConditionType, Phase};
-use perry::runtime::docker::Host;
 use rand::rngs::StdRng;
 use rand::{RngExt as _, SeedableRng as _};
-use tokio::net::{UnixListener, UnixStream};
-use tokio::task::{JoinHandle, JoinSet};
 
 use crate::agent::{Agent, Options, is_ready, of};
-
-/// A socket that leads to the engine until it is dropped, and every connection with it.
-struct Door {
-    path: PathBuf,
-    task: JoinHandle<()>,
-}
-
-impl Door {
-    fn open(path: &Path) -> Self {
-        let Host::Unix(engine) = Host::from_environment(None).expect("a host") else { panic!("an engine on a socket") };
-        let listener = UnixListener::bind(path).expect("a listener");
-        let task = tokio::spawn(async move {
-            // Dropped with this task, it aborts all of them.
-            let mut connections = JoinSet::new();
-            while let Ok((mut stream, _)) = listener.accept().await {
-                let engine = engine.clone();
-                connections.spawn(async move {
-                    let mut engine = UnixStream::connect(engine).await.expect("the engine");
-                    // Either side may end it.
-                    let _ = tokio::io::copy_bidirectional(&mut stream, &mut engine).await;
-                });
-            }
-        });
-        Self { path: path.to_owned(), task }
-    }
-}
-
-impl Drop for Door {
-    fn drop(&mut self) {
-        self.task.abort();
-        std::fs::remove_file(&self.path).expect("removed");
-    }
-}
+use crate::door::Door;
 
 async fn behind(socket: &Path) -> Agent {
-    Agent::start_with(Options { docker_host: Some(format!("unix://{}", socket.display())) }).await
+    Agent::start_with(Options { docker_host: Some(format!("unix://{}", socket.display())), ..Options::default() }).await
 }
 
 #[tokio::test]

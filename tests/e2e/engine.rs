@@ -1,6 +1,7 @@
 //! The engine, past Perry: what a person does with the `docker` command.
 
 use std::collections::HashMap;
+use std::path::Path;
 use std::process::Command;
 
 use bollard::Docker as Client;
@@ -14,7 +15,7 @@ use perry::runtime::docker::labels;
 
 type Filters = HashMap<&'static str, Vec<String>>;
 
-/// The engine of this machine, as seen by somebody who looks for the objects with one label.
+/// An engine, as seen by somebody who looks for the objects with one label.
 pub(crate) struct Engine {
     client: Client,
     label: String,
@@ -37,6 +38,12 @@ impl Engine {
     pub(crate) fn labelled(label: String) -> Self {
         let client = Client::connect_with_defaults().expect("an engine; scripts/engine.sh starts one");
         Self { client, label }
+    }
+
+    /// The same on another engine than that of the environment.
+    pub(crate) fn at(self, socket: &Path) -> Self {
+        let client = Client::connect_with_unix(&socket.to_string_lossy(), 120, bollard::API_DEFAULT_VERSION);
+        Self { client: client.expect("a socket's path"), ..self }
     }
 
     /// The engine without any glasses.

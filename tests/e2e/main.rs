@@ -6,10 +6,14 @@ mod agent;
 mod change;
 mod crash;
 mod cut;
+#[path = "../common/door.rs"]
+mod door;
 mod drift;
 mod engine;
 mod life;
+mod machine;
 mod many;
+mod restart;
 mod states;
 mod two;
 mod verbs;
