@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use perry::client::{Goal, Wait};
 use perry::contract::types::NoInput;
-use perry::model::{ConditionType, Phase, View};
+use perry::model::{ConditionType, Phase, Shown, View};
 use rand::rngs::StdRng;
 use rand::{RngExt as _, SeedableRng as _};
 
@@ -24,7 +24,7 @@ const BACK_WITHIN: Duration = Duration::from_secs(30);
 struct Before {
     agent: Agent,
     /// Runs, with a published port, a volume of its own and a note in its home.
-    a: std::sync::Arc<View>,
+    a: std::sync::Arc<Shown>,
     /// When the engine last started it.
     started_at: String,
     /// Name and date of birth.
