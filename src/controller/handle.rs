@@ -62,7 +62,9 @@ impl Handle for Controller {
     }
 
     async fn preview(&self, workspace: &Workspace) -> Preview {
-        let look = self.look_at(workspace, false).await;
+        let executable = self.parts.settings.executable.clone();
+        let context = plan::Context { executable, in_doubt: false, refreshed: false };
+        let look = self.look_at(workspace, context).await;
         let up =
             |container: &ContainerSeen| matches!(container.state, ContainerState::Running | ContainerState::Paused);
         let running: Vec<&str> = match &look.observed.containers {

@@ -27,6 +27,8 @@ pub(super) struct Memory {
     uid: Option<Uid>,
     generation: u64,
     held: Option<Held>,
+    /// A newer image was looked for since this generation was stored.
+    pub(super) refreshed: bool,
     /// The last look saw nothing.
     blind: bool,
     /// Starts in a row without a long life in between.
@@ -78,7 +80,7 @@ impl Memory {
         if self.generation != metadata.generation {
             self.generation = metadata.generation;
             self.recover();
-            self.waiting_since = None;
+            (self.waiting_since, self.refreshed) = (None, false);
             (self.quick_starts, self.repeats) = (0, 0);
             self.last_done.clear();
         }
@@ -189,6 +191,7 @@ impl Memory {
             self.quick_starts += 1;
             self.last_start = Some(now);
         }
+        self.refreshed |= matches!(action, Action::RefreshImage { .. });
     }
 
     /// A plan was carried out as far as one pass goes, without an error.

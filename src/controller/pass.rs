@@ -71,18 +71,19 @@ impl Controller {
     /// Looks at everything and plans. The plan is made with what is known when the look began: an action that ended
     /// meanwhile is not yet in it.
     async fn look(&self, workspace: &Workspace) -> Look {
-        let doubt_ends = self.memory_of(workspace, |memory| memory.in_doubt_until);
-        self.look_at(workspace, self.parts.clock.monotonic() < doubt_ends).await
+        let (doubt_ends, refreshed) = self.memory_of(workspace, |memory| (memory.in_doubt_until, memory.refreshed));
+        let executable = self.parts.settings.executable.clone();
+        let in_doubt = self.parts.clock.monotonic() < doubt_ends;
+        self.look_at(workspace, Context { executable, in_doubt, refreshed }).await
     }
 
     /// The same for any intent, also one that is not stored; nothing is remembered of it.
-    pub(super) async fn look_at(&self, workspace: &Workspace, in_doubt: bool) -> Look {
+    pub(super) async fn look_at(&self, workspace: &Workspace, context: Context) -> Look {
         let desired = desired(workspace, &self.parts.settings);
         let observed = match self.within(LOOK_DEADLINE, self.parts.runtime.observe(&desired)).await {
             Some(observed) => observed,
             None => Observed::unknown("the engine did not answer in time"),
         };
-        let context = Context { executable: self.parts.settings.executable.clone(), in_doubt };
         let plan = plan(&desired, &observed, &context);
         Look { observed, at: self.parts.clock.wall(), desired, plan }
     }

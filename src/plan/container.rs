@@ -101,7 +101,7 @@ pub(super) fn running(desired: &Desired, observed: &Observed, context: &Context)
     let mut actions: Vec<Action> = containers.surplus.iter().flat_map(|container| remove(container)).collect();
     match containers.kept {
         Some(kept) if !needs_replacement(desired, kept) => actions.extend(up(desired, observed, kept, context)?),
-        _ => actions.extend(create(desired, observed, &containers)?),
+        _ => actions.extend(create(desired, observed, &containers, context)?),
     }
     match containers.kept {
         Some(kept) if actions.is_empty() => worker::plan(desired, observed, kept, context),
@@ -127,7 +127,12 @@ fn up(desired: &Desired, observed: &Observed, kept: &ContainerSeen, context: &Co
 
 /// Everything that a container stands on, then the container. The one that it replaces goes in between, once nothing
 /// else can fail for want of knowledge.
-fn create(desired: &Desired, observed: &Observed, containers: &Containers<'_>) -> Result<Vec<Action>, Verdict> {
+fn create(
+    desired: &Desired,
+    observed: &Observed,
+    containers: &Containers<'_>,
+    context: &Context,
+) -> Result<Vec<Action>, Verdict> {
     let plan = &desired.container;
     if let Some(pending) = desired.adopted.as_ref().filter(|adopted| adopted.pending) {
         return Err(adoption_pending(&pending.id));
@@ -147,7 +152,7 @@ fn create(desired: &Desired, observed: &Observed, containers: &Containers<'_>) -
             actions.push(Action::EnsureImage { image: plan.image.clone(), build: plan.build_image });
         }
         // The agent's own image is as new as `perry image build` made it.
-        Seen::Present(_) if !plan.build_image && is_upgrade(desired, containers) => {
+        Seen::Present(_) if !plan.build_image && !context.refreshed && is_upgrade(desired, containers) => {
             actions.push(Action::RefreshImage { image: plan.image.clone() });
         }
         Seen::Present(_) => {}

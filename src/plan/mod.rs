@@ -25,6 +25,8 @@ pub struct Context {
     pub executable: String,
     /// A call to the engine whose end is unknown may still take effect: absence is not yet final.
     pub in_doubt: bool,
+    /// A newer image was looked for since this generation was stored.
+    pub refreshed: bool,
 }
 
 /// What is to be done for one workspace.

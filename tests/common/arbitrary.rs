@@ -227,7 +227,7 @@ pub(crate) fn observed(desired: &Desired) -> BoxedStrategy<Observed> {
 }
 
 pub(crate) fn context() -> impl Strategy<Value = Context> {
-    any::<bool>().prop_map(|in_doubt| Context { in_doubt, ..fixture::context() })
+    any::<(bool, bool)>().prop_map(|(in_doubt, refreshed)| Context { in_doubt, refreshed, ..fixture::context() })
 }
 
 /// Any intent together with anything that a look for it may show.

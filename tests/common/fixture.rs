@@ -32,7 +32,7 @@ pub(crate) fn settings() -> Settings {
 }
 
 pub(crate) fn context() -> Context {
-    Context { executable: EXECUTABLE.to_owned(), in_doubt: false }
+    Context { executable: EXECUTABLE.to_owned(), in_doubt: false, refreshed: false }
 }
 
 /// A workspace as admission leaves it: to run, with the default image, Docker inside and an ssh port.

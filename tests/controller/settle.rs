@@ -1,6 +1,7 @@
 //! What goes well.
 
 use futures::FutureExt;
+use perry::clock::Clock as _;
 use perry::model::condition::ConditionType as Type;
 use perry::model::observed::ContainerState;
 use perry::model::{Phase, Run};
@@ -9,6 +10,23 @@ use perry::watch::FrameKind;
 
 use crate::common::fixture::{numbered, workspace};
 use crate::common::harness::{Loop, MINUTE, SECOND};
+
+#[test]
+fn an_upgrade_pulls_once_and_makes_the_container_anew() {
+    let mut world = Loop::new();
+    world.meddle(|engine| engine.registry.insert("debian:trixie".to_owned()));
+    let mut pulled = workspace("w");
+    pulled.spec.image = Some("debian:trixie".to_owned());
+    world.put(pulled);
+    let before = (world.container("w"), world.meddle(|engine| engine.images["debian:trixie"].clone()));
+    let now = world.clock.wall();
+    world.edit("w", |workspace| workspace.metadata.upgraded_at = Some(now));
+    let after = (world.container("w"), world.meddle(|engine| engine.images["debian:trixie"].clone()));
+    assert!(world.is_ready("w"), "{:#?}", world.view("w"));
+    assert!(before.0 != after.0 && before.1 != after.1, "{before:?} {after:?}");
+    world.advance(10 * MINUTE);
+    assert_eq!(world.meddle(|engine| engine.images["debian:trixie"].clone()), after.1, "and no more");
+}
 
 #[test]
 fn a_new_workspace_is_brought_up_until_it_is_ready_and_says_what_was_done() {

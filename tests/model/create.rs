@@ -62,6 +62,8 @@ fn an_upgrade_pulls_what_may_be_newer_before_the_old_container_goes_and_only_onc
         "create container workspace-w from debian:trixie",
     ];
     assert_eq!(case.steps(), steps);
+    let refreshed = case.clone().but(|case| case.context.refreshed = true);
+    assert_eq!(refreshed.steps(), steps[1..], "once is enough");
     let gone = case.clone().but(|case| case.containers().clear());
     assert_eq!(gone.steps(), steps[3..], "the image was looked after before the container went");
     let replaced = case.clone().but(|case| case.container().fingerprint = Some(case.desired().container.fingerprint));

@@ -178,7 +178,8 @@ impl Sim {
             let networks = engine.networks.keys().map(|name| format!("network {name}"));
             containers.chain(volumes).chain(networks).collect::<Vec<_>>()
         });
-        let mut left: Vec<String> = intent.chain(engine).collect();
+        let views = self.views().into_iter().map(|view| format!("{} is {:?}", view.name, view.status));
+        let mut left: Vec<String> = intent.chain(engine).chain(views).collect();
         left.sort();
         left
     }
@@ -193,7 +194,9 @@ fn set_run(state: &mut State, who: &str, run: Run) {
 }
 
 fn apply(state: &mut State, who: &str, now: Timestamp, value: &str) {
-    let mut spec = Spec { image: Some(people::IMAGES[0].to_owned()), ..Spec::default() };
+    // One is built, the other is pulled.
+    let image = if who == "alpha" { people::IMAGES[0] } else { people::IMAGES[1] };
+    let mut spec = Spec { image: Some(image.to_owned()), ..Spec::default() };
     spec.docker = who == "alpha";
     spec.env.insert("A".to_owned(), value.to_owned());
     spec.volumes.push(VolumeSpec { name: name("cache").as_str().parse().unwrap(), path: "/cache".to_owned() });
@@ -229,6 +232,8 @@ fn check(undisturbed: &Ending, blow: Blow, kind: Reboot, away: Duration) {
 
 fn undisturbed() -> Ending {
     let ending = live(Blow::None, Reboot::Process, Duration::ZERO);
+    let ready = |who| ending.left.iter().any(|what| *what == format!("{who} is Running"));
+    assert!(ready("alpha") && ready("beta"), "{:#?}", ending.left);
     assert!(ending.violations.is_empty(), "{:#?}", ending.violations);
     ending
 }

@@ -67,8 +67,13 @@ impl Sim {
         let (chaos, now) = (self.chaos.clone(), self.now());
         let before = (self.desk.state(), self.world.with(Clone::clone));
         match chaos.below(10) {
-            // What this rule is for is rare otherwise: a thing of somebody else's under the name of one of ours.
+            // What this rule is for is rare otherwise: a pass is amid its actions when something of somebody else's comes
+            // to bear the name of what it saw.
             _ if self.ablation == Ablation::NamesNotIds && chaos.chance(300) => {
+                let chance = chaos.clone();
+                self.desk.edit(move |state| people::edit(state, &chance, now));
+                self.settle();
+                self.advance(chaos.millis(1, 2_000));
                 self.world.meddle(|engine| people::swap(engine, &chaos));
             }
             0..=4 => {

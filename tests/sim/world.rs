@@ -165,7 +165,7 @@ impl Sim {
             self.world.tick();
         }
         let Some(life) = &self.life else { return };
-        let context = Context { executable: EXECUTABLE.to_owned(), in_doubt: false };
+        let context = Context { executable: EXECUTABLE.to_owned(), in_doubt: false, refreshed: false };
         let notes = self.notes.lock().unwrap();
         self.world.with(|engine| self.oracle.step(&life.hub, engine, &notes.looks, &context));
         notes.doubles.iter().for_each(|double| self.oracle.violation(double));
@@ -220,6 +220,11 @@ impl Sim {
         }
         self.unsettled().into_iter().for_each(|text| self.oracle.violation(format!("L1: {text}")));
         self.nothing_more();
+    }
+
+    /// What is shown of everything; nothing while the agent is dead.
+    pub fn views(&self) -> Vec<Arc<Shown>> {
+        self.life.as_ref().map(|life| life.hub.list().0).unwrap_or_default()
     }
 
     fn run_for(&mut self, time: Duration) {
