@@ -23,7 +23,7 @@ use crate::runtime::secret::Key;
 use crate::store::identity::{self, Identity};
 use crate::store::lock::HeldLock;
 use crate::store::migrate::{self, FoundAdoption};
-use crate::store::{Admit, OsDisk, Store, config, folder};
+use crate::store::{Admit, OsDisk, Store, StoreError, config, folder};
 use crate::watch::Hub;
 
 /// How long after a broken-off call to the engine, or after the agent's start, that call may still take effect. The
@@ -49,17 +49,27 @@ pub fn run(config_dir: &Path) -> anyhow::Result<()> {
     let clock: Arc<dyn Clock> = Arc::new(SystemClock::new());
     let (pid, version) = (std::process::id(), env!("CARGO_PKG_VERSION").to_owned());
     let info = AgentLock { pid, address: None, version, started_at: clock.wall() };
-    let lock = HeldLock::take(&folder, info)?;
+    let unusable = |error| unusable(&folder, error);
+    let lock = HeldLock::take(&folder, info).map_err(unusable)?;
     let disk = OsDisk::new(&folder);
     let config = Arc::new(config::load(&disk)?);
-    let store = Arc::new(Store::open(&folder, admit(&config, &clock), clock.clone())?);
-    let identity = identity::load(&disk)?;
+    let store = Arc::new(Store::open(&folder, admit(&config, &clock), clock.clone()).map_err(unusable)?);
+    let identity = identity::load(&disk).map_err(unusable)?;
     for warning in store.warnings() {
         tracing::warn!("{}", warning.message);
     }
     let agent = Agent { config, clock, store, identity };
     let executor = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     executor.block_on(agent.serve(&folder, lock))
+}
+
+/// Errors of the store name a file; at a start nobody has said yet which folder that is in.
+fn unusable(folder: &Path, error: StoreError) -> anyhow::Error {
+    match error {
+        StoreError::InUse { .. } => error.into(),
+        error => anyhow::Error::from(error)
+            .context(format!("{} cannot be used (--config-dir names another folder)", folder.display())),
+    }
 }
 
 fn log_to_stderr() {

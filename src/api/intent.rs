@@ -43,8 +43,8 @@ impl Intents for Store {
         match self.edit(move |state| if edit(state) { Ok(()) } else { Err(()) }).await {
             Ok(()) | Err(EditError::Rejected(())) => Ok(()),
             Err(EditError::Failed(error)) => Err(IntentError(error.chain())),
-            Err(EditError::Invalid(issues)) => Err(IntentError(issues.to_string())),
-            Err(EditError::Panicked) => Err(IntentError("the edit panicked".to_owned())),
+            Err(EditError::Invalid(issues)) => Err(IntentError(format!("state.json was not written: {issues}"))),
+            Err(EditError::Panicked) => Err(IntentError("state.json was not written: the edit panicked".to_owned())),
         }
     }
 

@@ -29,7 +29,7 @@ pub trait Intent: Send + Sync {
     fn changes(&self) -> Pin<Box<dyn Stream<Item = Name> + Send>>;
 }
 
-/// Why intent could not be written.
+/// Why intent could not be written, in a whole sentence.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("state.json was not written: {0}")]
+#[error("{0}")]
 pub struct IntentError(pub String);

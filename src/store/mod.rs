@@ -185,7 +185,7 @@ impl Intent for Store {
         };
         self.edit(edit).await.map_err(|error| match error {
             EditError::Failed(error) => IntentError(error.chain()),
-            other => IntentError(other.to_string()),
+            other => IntentError(format!("state.json was not written: {other}")),
         })
     }
 

@@ -72,7 +72,7 @@ impl Intent for MemoryIntent {
         let mut inner = self.lock();
         if inner.refusals > 0 {
             inner.refusals -= 1;
-            return Err(IntentError("the disk is full".to_owned()));
+            return Err(IntentError("state.json could not be written: the disk is full".to_owned()));
         }
         let may_go =
             |stored: &Arc<Workspace>| stored.metadata.uid == *uid && stored.metadata.deletion_timestamp.is_some();

@@ -69,7 +69,7 @@ fn a_commit_that_fails_is_tried_again_until_intent_is_gone() {
     assert_eq!(world.view("w").status, Phase::Deleting);
     let (reason, message) = world.says("w", Type::Reconciling);
     assert_eq!(reason, "BackOff");
-    assert!(message.contains("state.json was not written: the disk is full"), "{message}");
+    assert!(message.contains("state.json could not be written: the disk is full"), "{message}");
     world.until(|world| world.try_view("w").is_none());
     assert_eq!(world.events("w").iter().filter(|event| event.starts_with("NotForgotten")).count(), 1);
 }
