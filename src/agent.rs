@@ -139,7 +139,7 @@ impl Agent {
             clock: self.clock.clone(),
             shutdown: shutdown.clone(),
         }));
-        let guard = Guard::new(listening.addresses(), &self.config.allowed_origins)?;
+        let guard = Guard::new(&self.identity.id, listening.addresses(), &self.config.allowed_origins)?;
         let router = api::router(procedures, guard, Limits::default(), shutdown.clone());
         let looping = tokio::spawn(controller.clone().run());
         tokio::spawn(complete_adoptions(self.store.clone(), docker, self.clock.clone()));

@@ -52,7 +52,7 @@ pub(crate) async fn serve(folder: &Path) -> (SocketAddr, Arc<Store>) {
     });
     let listening = api::listen(&config).await.expect("a free port");
     let address = listening.addresses()[0];
-    let guard = Guard::new(listening.addresses(), &[]).expect("good origins");
+    let guard = Guard::new("bench", listening.addresses(), &[]).expect("good origins");
     let router = api::router(Arc::new(api), guard, Limits::default(), shutdown.clone());
     tokio::spawn(controller.run());
     tokio::spawn(api::serve(listening, router, Limits::default(), shutdown));

@@ -1,5 +1,6 @@
 //! Who may speak to the agent at all, as long as there are no tokens: programs of this machine, and web pages of the
-//! agent's own origin or of one that the settings name.
+//! agent's own origin or of one that the settings name. And none of them by mistake: a request that names another agent
+//! got here because that one is gone and its port is ours now.
 //!
 //! A page elsewhere can make the browser of this machine send requests here. It cannot do so with our `Host` unless it
 //! uses our address, in which case the browser says its `Origin`, or, where it does not (a plain GET), the
@@ -17,14 +18,15 @@ use hyper::header::{
 use hyper::http::request::Parts;
 use hyper::{Method, StatusCode};
 
-use crate::contract::ApiError;
+use crate::contract::{self, ApiError};
 
 /// What a client of another origin may send (`x-csrf-token`: a plugin of stock clients).
-const ALLOWED_HEADERS: &str = "content-type, authorization, last-event-id, x-csrf-token";
+const ALLOWED_HEADERS: &str = "content-type, authorization, last-event-id, perry-agent, x-csrf-token";
 
-/// Decides by Host and Origin.
+/// Decides by Host, Origin and the agent that is named.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Guard {
+    agent: String,
     addresses: BTreeSet<IpAddr>,
     ports: BTreeSet<u16>,
     origins: BTreeSet<String>,
@@ -64,18 +66,19 @@ impl Passed {
 }
 
 impl Guard {
-    /// A guard for an agent that listens on these addresses.
+    /// A guard for the agent of this id, which listens on these addresses.
     ///
     /// # Errors
     /// An allowed origin is none; `*` and `null` are none.
-    pub fn new(bound: &[SocketAddr], allowed: &[String]) -> Result<Self, OriginError> {
+    pub fn new(agent: &str, bound: &[SocketAddr], allowed: &[String]) -> Result<Self, OriginError> {
         let origins = allowed.iter().map(|origin| normal(origin)).collect::<Result<_, _>>()?;
         let addresses = bound.iter().map(SocketAddr::ip).collect();
-        Ok(Self { addresses, ports: bound.iter().map(SocketAddr::port).collect(), origins })
+        let ports = bound.iter().map(SocketAddr::port).collect();
+        Ok(Self { agent: agent.to_owned(), addresses, ports, origins })
     }
 
     pub(super) fn judge(&self, request: &Parts) -> Verdict {
-        match self.origin(request) {
+        match self.origin(request).and_then(|passed| self.named(request).map(|()| passed)) {
             Err(error) => Verdict::Refuse(error),
             Ok(passed) if is_preflight(request) => Verdict::Preflight(preflight(&passed)),
             Ok(passed) => Verdict::Pass(passed),
@@ -95,6 +98,14 @@ impl Guard {
             return Ok(Passed { foreign: Some(origin.clone()) });
         }
         Err(ApiError::Forbidden(format!("Origin {text:?} may not use this agent; allowedOrigins lists who may")))
+    }
+
+    /// Whether the request is for this agent, or for any.
+    fn named(&self, request: &Parts) -> Result<(), ApiError> {
+        match single(&request.headers, &HeaderName::from_static(contract::AGENT))? {
+            Some(named) if named.as_bytes() != self.agent.as_bytes() => Err(ApiError::Misdirected),
+            _ => Ok(()),
+        }
     }
 
     /// Against DNS rebinding: a foreign name that was made to point here is still a foreign name.
@@ -186,7 +197,7 @@ mod tests {
 
     fn guard() -> Guard {
         let bound = ["127.0.0.1:7391".parse().expect("address"), "[fd00::7]:7391".parse().expect("address")];
-        Guard::new(&bound, &["https://Perry.example.com".to_owned()]).expect("good origins")
+        Guard::new("agent-a", &bound, &["https://Perry.example.com".to_owned()]).expect("good origins")
     }
 
     fn judge(method: &str, target: &str, headers: &[(&str, &str)]) -> Result<Option<String>, String> {
@@ -277,6 +288,21 @@ mod tests {
     }
 
     #[test]
+    fn a_request_for_another_agent_is_refused_and_one_for_nobody_in_particular_passes() {
+        let with = |names: &[&str]| {
+            let headers = [("host", "localhost:7391")].into_iter();
+            let headers: Vec<_> = headers.chain(names.iter().map(|name| ("perry-agent", *name))).collect();
+            judge("POST", "/rpc/a/b", &headers)
+        };
+        assert_eq!(with(&[]), Ok(None));
+        assert_eq!(with(&["agent-a"]), Ok(None));
+        for other in ["agent-b", "agent-", "agent-aa", "AGENT-A", ""] {
+            assert_eq!(with(&[other]), Err(ApiError::Misdirected.to_string()), "{other}");
+        }
+        assert!(with(&["agent-a", "agent-b"]).is_err(), "two of them");
+    }
+
+    #[test]
     fn a_preflight_is_answered_for_listed_origins_only() {
         let ask = |origin| {
             let headers = [("host", "localhost:7391"), ("origin", origin), ("access-control-request-method", "POST")];
@@ -291,10 +317,10 @@ mod tests {
         for text in
             ["*", "null", "", "https://", "perry.example.com", "https://a/b", "https://*.example.com", "https://u@h"]
         {
-            assert!(Guard::new(&[], &[text.to_owned()]).is_err(), "{text}");
+            assert!(Guard::new("a", &[], &[text.to_owned()]).is_err(), "{text}");
         }
         for text in ["https://a.example", "http://localhost:3000", "capacitor://localhost", "http://[::1]:3000"] {
-            assert!(Guard::new(&[], &[text.to_owned()]).is_ok(), "{text}");
+            assert!(Guard::new("a", &[], &[text.to_owned()]).is_ok(), "{text}");
         }
     }
 }

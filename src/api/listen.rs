@@ -9,10 +9,11 @@ use axum::Router;
 use hyper::server::conn::http1;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::{TcpListener, TcpSocket, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::task::JoinSet;
 
+use super::stall::Impatient;
 use super::{Limits, Shutdown};
 use crate::model::Config;
 
@@ -20,6 +21,12 @@ use crate::model::Config;
 const HEAD: Duration = Duration::from_secs(30);
 /// How long answers may go on after the shutdown began.
 const GRACE: Duration = Duration::from_secs(3);
+/// The most bytes that the kernel keeps of what was sent on a connection and not yet read; Linux takes twice the figure,
+/// for what it costs to keep them, and would else take 4 MiB each. It also is what makes a slow reader look different
+/// from none: the socket takes more when a third of this is free, so one who reads 5 kB/s is waited for.
+const SEND_BUFFER: u32 = 208 << 10;
+/// Connections that wait for being accepted; what tokio takes, too.
+const BACKLOG: u32 = 1024;
 /// How long to wait when the machine has no more files to give for connections.
 const EXHAUSTED: Duration = Duration::from_millis(100);
 
@@ -65,7 +72,7 @@ impl Listening {
     }
 }
 
-/// Opens the sockets that the settings ask for.
+/// Opens the sockets that the settings ask for, for the runtime in which it is awaited.
 ///
 /// # Errors
 /// See [`ListenError`]; then none is open.
@@ -74,7 +81,7 @@ pub async fn listen(config: &Config) -> Result<Listening, ListenError> {
     let (mut sockets, mut addresses, mut port) = (Vec::new(), Vec::new(), config.port);
     for ip in ips {
         let wanted = SocketAddr::new(ip, port);
-        let socket = open(wanted).await?;
+        let socket = open(wanted)?;
         let address = socket.local_addr().map_err(|source| ListenError::Io { address: wanted, source })?;
         // All addresses have the same port, also where it was chosen by the system.
         port = address.port();
@@ -92,11 +99,21 @@ fn loopback(text: &str) -> Result<IpAddr, ListenError> {
     if ip.is_loopback() { Ok(ip) } else { Err(ListenError::NotLoopback(ip)) }
 }
 
-async fn open(address: SocketAddr) -> Result<TcpListener, ListenError> {
-    TcpListener::bind(address).await.map_err(|source| match source.kind() {
+fn open(address: SocketAddr) -> Result<TcpListener, ListenError> {
+    bind(address).map_err(|source| match source.kind() {
         io::ErrorKind::AddrInUse => ListenError::InUse(address),
         _ => ListenError::Io { address, source },
     })
+}
+
+fn bind(address: SocketAddr) -> io::Result<TcpListener> {
+    let socket = if address.is_ipv4() { TcpSocket::new_v4() } else { TcpSocket::new_v6() }?;
+    // The port may be taken again although old connections to it have not quite ended.
+    socket.set_reuseaddr(true)?;
+    // Those that are accepted inherit it.
+    socket.set_send_buffer_size(SEND_BUFFER)?;
+    socket.bind(address)?;
+    socket.listen(BACKLOG)
 }
 
 /// Answers until the shutdown begins; then lets answers under way end, for a few seconds at most.
@@ -104,12 +121,12 @@ pub async fn serve(listening: Listening, router: Router, limits: Limits, shutdow
     let permits = Arc::new(Semaphore::new(limits.connections));
     let mut accepting = JoinSet::new();
     for socket in listening.sockets {
-        accepting.spawn(accept(socket, router.clone(), permits.clone(), shutdown.clone()));
+        accepting.spawn(accept(socket, router.clone(), limits, permits.clone(), shutdown.clone()));
     }
     while accepting.join_next().await.is_some() {}
 }
 
-async fn accept(socket: TcpListener, router: Router, permits: Arc<Semaphore>, shutdown: Shutdown) {
+async fn accept(socket: TcpListener, router: Router, limits: Limits, permits: Arc<Semaphore>, shutdown: Shutdown) {
     let mut connections = JoinSet::new();
     loop {
         tokio::select! {
@@ -119,6 +136,9 @@ async fn accept(socket: TcpListener, router: Router, permits: Arc<Semaphore>, sh
                 Ok((tcp, _)) => {
                     // One too many is closed at once: better than letting it wait for ever.
                     if let Ok(permit) = permits.clone().try_acquire_owned() {
+                        // Events must not wait for the acknowledgement of the one before.
+                        tcp.set_nodelay(true).ok();
+                        let tcp = Impatient::new(tcp, limits.stall);
                         connections.spawn(connection(tcp, router.clone(), shutdown.clone(), permit));
                     }
                 }
@@ -136,9 +156,7 @@ async fn accept(socket: TcpListener, router: Router, permits: Arc<Semaphore>, sh
     }
 }
 
-async fn connection(tcp: TcpStream, router: Router, shutdown: Shutdown, permit: OwnedSemaphorePermit) {
-    // Events must not wait for the acknowledgement of the one before.
-    tcp.set_nodelay(true).ok();
+async fn connection(tcp: Impatient<TcpStream>, router: Router, shutdown: Shutdown, permit: OwnedSemaphorePermit) {
     let service = TowerToHyperService::new(router);
     let connection = http1::Builder::new()
         .timer(TokioTimer::new())

@@ -12,6 +12,7 @@ mod procedures;
 mod respond;
 mod rpc;
 mod sse;
+mod stall;
 mod workspaces;
 
 use std::sync::Arc;
@@ -43,12 +44,15 @@ pub struct Limits {
     pub streams: usize,
     /// The most connections at once; more are closed as they come.
     pub connections: usize,
+    /// How long a reader may take nothing of what is there for it, before its connection is closed.
+    pub stall: Duration,
 }
 
 impl Default for Limits {
-    /// 1 MiB within 10 s, 256 streams, 1024 connections.
+    /// 1 MiB within 10 s, 256 streams, 1024 connections, 30 s without anything being read.
     fn default() -> Self {
-        Self { body: 1 << 20, arrival: Duration::from_secs(10), streams: 256, connections: 1024 }
+        let (arrival, stall) = (Duration::from_secs(10), Duration::from_secs(30));
+        Self { body: 1 << 20, arrival, streams: 256, connections: 1024, stall }
     }
 }
 

@@ -1,38 +1,92 @@
-//! Where the agent is: the one of `client.json`, else the one that runs in the folder, else where the folder's
-//! `config.json` would have it listen. Never another folder's agent: a `delete` must not end up there.
+//! Which agent is talked to, and where: the one of `client.json`, else the folder's own, which listens where it said so,
+//! else where its `config.json` would have it. Never another folder's agent: a `delete` must not end up there. An address
+//! proves nothing, since that of a killed agent stays behind and its port may be another's by now; so each request
+//! names the agent that it is for.
 
+use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::path::Path;
 
+use uuid::Uuid;
+
+use crate::client::Client;
 use crate::model::Config;
-use crate::model::files::{AGENT_LOCK, AgentLock, CLIENT, CONFIG, ClientConfig};
+use crate::model::files::{AGENT_ID, AGENT_LOCK, AgentLock, CLIENT, CONFIG, ClientConfig};
 
 use super::failure::{Failure, UNREACHABLE};
 
 /// Where an agent with default settings listens.
 const DEFAULT_PORT: u16 = 7391;
 
-/// The agent's address as `host:port`.
+/// An agent.
+#[derive(Debug, PartialEq, Eq)]
+struct Found {
+    /// As `host:port`.
+    address: String,
+    /// Left out where a person said that it is this address.
+    id: Option<String>,
+}
+
+/// A client of the agent.
 ///
 /// # Errors
-/// `client.json` or `config.json` is there and cannot be understood; or no agent runs in the folder, and its next one
-/// takes any free port.
-pub(super) fn find(folder: &Path) -> Result<String, Failure> {
-    let path = folder.join(CLIENT);
-    if let Ok(text) = std::fs::read(&path) {
-        let client: ClientConfig = serde_json::from_slice(&text).map_err(|error| {
-            Failure::usage(format!("{}: {error}", path.display())).hint("it holds { \"worker\": \"host:port\" }")
-        })?;
-        if let Some(worker) = client.worker {
-            return with_port(&worker).ok_or_else(|| {
-                let message = format!("{}: worker: {worker:?} is no address", path.display());
-                Failure::usage(message).hint("write one such as my-desktop.example.com:7391")
-            });
-        }
+/// `client.json`, `agent.id` or `config.json` is there and cannot be understood; or it is plain that no agent runs in the
+/// folder.
+pub(super) fn find(folder: &Path) -> Result<Client, Failure> {
+    let Found { address, id } = look(folder)?;
+    Ok(match id {
+        Some(id) => Client::only(&address, &id, &format!("the agent of {}", folder.display())),
+        None => Client::new(&address),
+    })
+}
+
+fn look(folder: &Path) -> Result<Found, Failure> {
+    if let Some(address) = told(folder)? {
+        return Ok(Found { address, id: None });
     }
+    // Every agent has one before it listens.
+    let id = id(folder)?.ok_or_else(|| none_runs(folder))?;
     // It is a hint that an agent left; a broken or old one is no reason to fail.
     let lock = std::fs::read(folder.join(AGENT_LOCK)).ok().and_then(|text| AgentLock::parse(&text));
-    lock.and_then(|lock| lock.address).map_or_else(|| configured(folder), Ok)
+    let address = lock.and_then(|lock| lock.address).map_or_else(|| configured(folder), Ok)?;
+    Ok(Found { address, id: Some(id) })
+}
+
+/// The address in `client.json`.
+fn told(folder: &Path) -> Result<Option<String>, Failure> {
+    let path = folder.join(CLIENT);
+    let Ok(text) = std::fs::read(&path) else { return Ok(None) };
+    let client: ClientConfig = serde_json::from_slice(&text).map_err(|error| {
+        Failure::usage(format!("{}: {error}", path.display())).hint("it holds { \"worker\": \"host:port\" }")
+    })?;
+    let Some(worker) = client.worker else { return Ok(None) };
+    with_port(&worker).map(Some).ok_or_else(|| {
+        let message = format!("{}: worker: {worker:?} is no address", path.display());
+        Failure::usage(message).hint("write one such as my-desktop.example.com:7391")
+    })
+}
+
+/// The id of the folder's own agent; `None` where there has never been one.
+fn id(folder: &Path) -> Result<Option<String>, Failure> {
+    let path = folder.join(AGENT_ID);
+    let failed = |what: String| Failure::failed(format!("{}: {what}", path.display()));
+    match std::fs::read_to_string(&path) {
+        Ok(text) => match Uuid::parse_str(text.trim()) {
+            Ok(id) => Ok(Some(id.to_string())),
+            Err(_) => Err(failed("it is damaged: it must hold one UUID".to_owned())
+                .hint("the label dev.perry.agent of its containers and volumes has the right one")),
+        },
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(failed(error.to_string())),
+    }
+}
+
+fn none_runs(folder: &Path) -> Failure {
+    let hint = format!(
+        "start one: perry agent run; one that is elsewhere is named in {}: {{ \"worker\": \"host:port\" }}",
+        folder.join(CLIENT).display()
+    );
+    Failure::new(UNREACHABLE, format!("no agent runs in {}", folder.display())).hint(hint)
 }
 
 /// Where the agent of this folder listens when it runs.
@@ -43,8 +97,7 @@ fn configured(folder: &Path) -> Result<String, Failure> {
         Failure::usage(format!("{}: {error}", path.display())).hint("`perry agent run` says all that is wrong with it")
     })?;
     if config.port == 0 {
-        let message = format!("no agent runs in {}", folder.display());
-        return Err(Failure::new(UNREACHABLE, message).hint("start one: perry agent run"));
+        return Err(none_runs(folder));
     }
     let bind = match config.bind.first().and_then(|bind| bind.parse().ok()) {
         Some(IpAddr::V4(bind)) if !bind.is_unspecified() => bind.into(),
@@ -75,7 +128,13 @@ fn with_port(address: &str) -> Option<String> {
 
 #[cfg(test)]
 mod tests {
-    use super::{find, with_port};
+    use super::{Found, look, with_port};
+
+    const ID: &str = "9a2d8f3c-0b1e-4c55-8f56-0d7e1a2b3c4d";
+
+    fn own(address: &str) -> Found {
+        Found { address: address.to_owned(), id: Some(ID.to_owned()) }
+    }
 
     #[test]
     fn a_port_may_be_left_out() {
@@ -93,6 +152,7 @@ mod tests {
     #[test]
     fn an_agent_that_does_not_run_is_looked_for_where_its_own_settings_have_it_and_nowhere_else() {
         let folder = tempfile::tempdir().expect("a folder");
+        std::fs::write(folder.path().join("agent.id"), format!("{ID}\n")).expect("written");
         let config = |text: &str| std::fs::write(folder.path().join("config.json"), text).expect("written");
         for (text, address) in [
             ("{}", "127.0.0.1:7391"),
@@ -103,33 +163,50 @@ mod tests {
             (r#"{"bind": ["::1"]}"#, "[::1]:7391"),
         ] {
             config(text);
-            assert_eq!(find(folder.path()).as_deref(), Ok(address), "{text}");
+            assert_eq!(look(folder.path()), Ok(own(address)), "{text}");
         }
         config(r#"{"port": 0}"#);
-        assert_eq!(find(folder.path()).expect_err("nobody knows").code, 5);
+        assert_eq!(look(folder.path()).expect_err("nobody knows").code, 5);
         config("{");
-        assert_eq!(find(folder.path()).expect_err("refused").code, 2);
+        assert_eq!(look(folder.path()).expect_err("refused").code, 2);
     }
 
     #[test]
     fn client_json_goes_before_the_agent_of_the_folder_and_that_before_the_default() {
         let folder = tempfile::tempdir().expect("a folder");
         let write = |name: &str, text: &str| std::fs::write(folder.path().join(name), text).expect("written");
-        assert_eq!(find(folder.path()).as_deref(), Ok("127.0.0.1:7391"));
+        write("agent.id", &ID.to_uppercase());
+        assert_eq!(look(folder.path()), Ok(own("127.0.0.1:7391")));
         write("agent.lock", "half a li");
-        assert_eq!(find(folder.path()).as_deref(), Ok("127.0.0.1:7391"));
+        assert_eq!(look(folder.path()), Ok(own("127.0.0.1:7391")));
         write(
             "agent.lock",
             r#"{"pid": 1, "address": "127.0.0.1:8000", "version": "1", "startedAt": "2025-01-10T15:30:00Z"}   "#,
         );
-        assert_eq!(find(folder.path()).as_deref(), Ok("127.0.0.1:8000"));
+        assert_eq!(look(folder.path()), Ok(own("127.0.0.1:8000")));
         write("client.json", r#"{"tokens": {}}"#);
-        assert_eq!(find(folder.path()).as_deref(), Ok("127.0.0.1:8000"));
+        assert_eq!(look(folder.path()), Ok(own("127.0.0.1:8000")));
         write("client.json", r#"{"worker": "desk"}"#);
-        assert_eq!(find(folder.path()).as_deref(), Ok("desk:7391"));
+        assert_eq!(look(folder.path()), Ok(Found { address: "desk:7391".to_owned(), id: None }));
         write("client.json", r#"{"worker": "http://desk"}"#);
-        assert_eq!(find(folder.path()).expect_err("refused").code, 2);
+        assert_eq!(look(folder.path()).expect_err("refused").code, 2);
         write("client.json", "{");
-        assert_eq!(find(folder.path()).expect_err("refused").code, 2);
+        assert_eq!(look(folder.path()).expect_err("refused").code, 2);
+    }
+
+    #[test]
+    fn without_the_id_of_its_agent_nobody_is_asked() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let write = |name: &str, text: &str| std::fs::write(folder.path().join(name), text).expect("written");
+        let failure = look(folder.path()).expect_err("there has never been one");
+        assert_eq!((failure.code, failure.errors), (5, vec![format!("no agent runs in {}", folder.path().display())]));
+        write(
+            "agent.lock",
+            r#"{"pid": 1, "address": "127.0.0.1:8000", "version": "1", "startedAt": "2025-01-10T15:30:00Z"}"#,
+        );
+        assert_eq!(look(folder.path()).expect_err("whoever is there").code, 5);
+        write("agent.id", "me");
+        let failure = look(folder.path()).expect_err("damaged");
+        assert!(failure.code == 1 && failure.errors[0].contains("agent.id: it is damaged"), "{failure:?}");
     }
 }

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::client::Client;
+use crate::client::{Client, ClientError};
 use crate::contract::{AgentInfo, NoInput};
 
 use super::context::Context;
@@ -59,7 +59,9 @@ async fn status(context: &Context, client: &Client) -> Outcome {
             Ok(DONE)
         }
         Err(error) if error.is_unreachable() => {
-            context.print(&format!("not running at {}\n", client.address()))?;
+            let other =
+                if matches!(error, ClientError::OtherAgent { .. }) { "; another agent answers there" } else { "" };
+            context.print(&format!("not running at {}{other}\n", client.address()))?;
             Ok(UNREACHABLE)
         }
         Err(error) => Err(error.into()),
@@ -70,7 +72,7 @@ async fn kill(context: &Context, client: &Client) -> Outcome {
     client.kill_agent(&NoInput {}).await?;
     let ended = async {
         // A new connection each time: the one that is there may outlive the listener.
-        while Client::new(client.address()).agent_info(&NoInput {}).await.is_ok() {
+        while client.anew().agent_info(&NoInput {}).await.is_ok() {
             tokio::time::sleep(Duration::from_millis(20)).await;
         }
     };

@@ -55,7 +55,7 @@ impl Context {
 
     /// The agent that is talked to.
     pub(super) fn client(&self) -> Result<Client, Failure> {
-        Ok(Client::new(&address::find(&self.folder)?))
+        address::find(&self.folder)
     }
 
     /// The time of day, for ages.

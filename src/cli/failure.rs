@@ -110,6 +110,9 @@ impl From<ClientError> for Failure {
             }
             ClientError::Cut { .. } | ClientError::Late { .. } => Self::new(UNREACHABLE, error.to_string())
                 .hint("whether it was done is not known: look with `perry get`, then repeat it"),
+            ClientError::OtherAgent { .. } => {
+                Self::new(UNREACHABLE, error.to_string()).hint("start it: perry agent run")
+            }
             ClientError::Unreadable { .. } => {
                 Self::failed(error.to_string()).hint("compare `perry version` with the version of that agent")
             }

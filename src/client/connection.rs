@@ -1,6 +1,7 @@
 //! One HTTP/1.1 connection.
 
 use std::io;
+use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -13,19 +14,49 @@ use hyper_util::rt::TokioIo;
 use tokio::net::TcpStream;
 
 use super::error::ClientError;
+use crate::contract::{self, Code};
 
 /// How long a connection may take to be made.
 const CONNECT: Duration = Duration::from_secs(5);
 
+/// Whom a client talks to.
+#[derive(Debug)]
+pub(super) struct Target {
+    pub(super) address: String,
+    /// The only agent that will do, where not any will that answers there.
+    pub(super) only: Option<Only>,
+}
+
+/// One agent and no other.
+#[derive(Debug)]
+pub(super) struct Only {
+    pub(super) id: String,
+    /// What errors call it.
+    pub(super) name: String,
+}
+
+impl Target {
+    /// The error in an answer with a status of 300 or more.
+    pub(super) fn error(&self, status: u16, body: &[u8]) -> ClientError {
+        match (ClientError::answer(&self.address, status, body), &self.only) {
+            (error, Some(only)) if error.is(Code::MisdirectedRequest) => {
+                ClientError::OtherAgent { address: self.address.clone(), meant: only.name.clone() }
+            }
+            (error, _) => error,
+        }
+    }
+}
+
 /// A connection to an agent; closed when dropped.
 #[derive(Debug)]
 pub(super) struct Connection {
-    address: String,
+    target: Arc<Target>,
     sender: SendRequest<Full<Bytes>>,
 }
 
 impl Connection {
-    pub(super) async fn open(address: &str) -> Result<Self, ClientError> {
+    pub(super) async fn open(target: &Arc<Target>) -> Result<Self, ClientError> {
+        let address = target.address.as_str();
         let unreachable = |source| ClientError::Unreachable { address: address.to_owned(), source };
         let late = |_| io::Error::new(io::ErrorKind::TimedOut, "connecting took too long");
         let connected = tokio::time::timeout(CONNECT, connect(address)).await.map_err(late);
@@ -36,11 +67,11 @@ impl Connection {
         let (sender, driver) = http1::handshake(TokioIo::new(tcp)).await.map_err(cut)?;
         // Its error is also that of the request under way.
         tokio::spawn(async move { driver.await.ok() });
-        Ok(Self { address: address.to_owned(), sender })
+        Ok(Self { target: target.clone(), sender })
     }
 
-    pub(super) fn address(&self) -> &str {
-        &self.address
+    pub(super) fn target(&self) -> &Target {
+        &self.target
     }
 
     pub(super) fn is_open(&self) -> bool {
@@ -54,20 +85,23 @@ impl Connection {
         body: Bytes,
         resume: Option<&str>,
     ) -> Result<Response<Incoming>, ClientError> {
+        let address = &self.target.address;
         let invalid = |what: String| ClientError::Unreachable {
-            address: self.address.clone(),
+            address: address.clone(),
             source: io::Error::new(io::ErrorKind::InvalidInput, what),
         };
         let mut request = Request::post(format!("/rpc/{path}"))
-            .header(HOST, self.address.as_str())
-            .header(CONTENT_TYPE, "application/json")
-            .body(Full::new(body))
-            .map_err(|error| invalid(error.to_string()))?;
+            .header(HOST, address.as_str())
+            .header(CONTENT_TYPE, "application/json");
+        if let Some(only) = &self.target.only {
+            request = request.header(contract::AGENT, only.id.as_str());
+        }
+        let mut request = request.body(Full::new(body)).map_err(|error| invalid(error.to_string()))?;
         if let Some(id) = resume {
             let id = HeaderValue::from_str(id).map_err(|error| invalid(error.to_string()))?;
             request.headers_mut().insert("last-event-id", id);
         }
-        let cut = |source| ClientError::Cut { address: self.address.clone(), source: Some(source) };
+        let cut = |source| ClientError::Cut { address: address.clone(), source: Some(source) };
         self.sender.ready().await.map_err(cut)?;
         self.sender.send_request(request).await.map_err(cut)
     }

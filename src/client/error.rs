@@ -41,6 +41,14 @@ pub enum ClientError {
         /// What was wrong with its answer.
         what: String,
     },
+    /// Another agent answers there than the one that is meant, which has ended or moved. Nothing was done.
+    #[error("{meant} does not run; another one answers at {address}")]
+    OtherAgent {
+        /// `host:port`.
+        address: String,
+        /// The one that is meant.
+        meant: String,
+    },
     /// The agent refused the call or failed at it.
     #[error("{0}")]
     Refused(ErrorBody),
@@ -74,7 +82,7 @@ impl ClientError {
 
     /// Whether there was no agent to talk to.
     pub fn is_unreachable(&self) -> bool {
-        matches!(self, Self::Unreachable { .. } | Self::Late { .. } | Self::Cut { .. })
+        matches!(self, Self::Unreachable { .. } | Self::Late { .. } | Self::Cut { .. } | Self::OtherAgent { .. })
     }
 
     /// Whether a call that failed so on a connection that had been idle is to be made again on another: it never
@@ -89,7 +97,7 @@ impl ClientError {
     pub fn is_transient(&self) -> bool {
         match self {
             Self::Unreachable { .. } | Self::Cut { .. } | Self::Late { .. } => true,
-            Self::Unreadable { .. } => false,
+            Self::Unreadable { .. } | Self::OtherAgent { .. } => false,
             Self::Refused(body) => body.status >= 500 || body.is(Code::TooManyRequests) || body.is(Code::Timeout),
         }
     }

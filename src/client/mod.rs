@@ -31,7 +31,7 @@ pub use stream::EventStream;
 pub use wait::{Goal, Progress, Wait};
 pub use watch::Watch;
 
-use connection::Connection;
+use connection::{Connection, Only, Target};
 
 /// How long an answer may take. Only `workspaces/exec` may take longer: as long as its command does.
 const ANSWER: Duration = Duration::from_secs(60);
@@ -42,7 +42,7 @@ const ANSWER_BYTES: usize = 64 << 20;
 /// A client of one agent. Clones share the idle connection.
 #[derive(Debug, Clone)]
 pub struct Client {
-    address: Arc<str>,
+    target: Arc<Target>,
     idle: Arc<Mutex<Option<Connection>>>,
 }
 
@@ -53,14 +53,30 @@ struct Envelope<T> {
 }
 
 impl Client {
-    /// A client of the agent at `host:port`. Connects with the first call.
+    /// A client of whichever agent is at `host:port`. Connects with the first call.
     pub fn new(address: &str) -> Self {
-        Self { address: address.into(), idle: Arc::default() }
+        Self::to(Target { address: address.to_owned(), only: None })
+    }
+
+    /// A client of the agent with this id, at `host:port` as far as one knows. Any other that answers there refuses every
+    /// call before it does anything: [`ClientError::OtherAgent`], which calls the one that is meant by `name`.
+    pub fn only(address: &str, id: &str, name: &str) -> Self {
+        let only = Some(Only { id: id.to_owned(), name: name.to_owned() });
+        Self::to(Target { address: address.to_owned(), only })
+    }
+
+    fn to(target: Target) -> Self {
+        Self { target: Arc::new(target), idle: Arc::default() }
+    }
+
+    /// The same without the idle connection: it finds out whether the agent still listens.
+    pub fn anew(&self) -> Self {
+        Self { target: self.target.clone(), idle: Arc::default() }
     }
 
     /// Where the agent is: `host:port`.
     pub fn address(&self) -> &str {
-        &self.address
+        &self.target.address
     }
 
     /// Calls a procedure by its path (`group/procedure`) and reads its result.
@@ -85,7 +101,7 @@ impl Client {
         if path == "workspaces/exec" {
             return answer.await;
         }
-        let late = || ClientError::Late { address: self.address.to_string(), seconds: ANSWER.as_secs() };
+        let late = || ClientError::Late { address: self.address().to_owned(), seconds: ANSWER.as_secs() };
         tokio::time::timeout(ANSWER, answer).await.map_err(|_| late())?
     }
 
@@ -94,7 +110,7 @@ impl Client {
     /// # Errors
     /// See [`ClientError`].
     pub async fn list_rows(&self) -> Result<Listing, ClientError> {
-        Ok(Listing::new(&self.address, self.call_raw("workspaces/list", &NoInput {}).await?))
+        Ok(Listing::new(self.address(), self.call_raw("workspaces/list", &NoInput {}).await?))
     }
 
     /// Watches all workspaces from now on, over reconnects.
@@ -114,8 +130,8 @@ impl Client {
     ) -> Result<EventStream<T>, ClientError> {
         let body = self.encode(input)?;
         // A connection of its own: the stream keeps it to the end.
-        let mut connection = Connection::open(&self.address).await?;
-        let late = || ClientError::Late { address: self.address.to_string(), seconds: ANSWER.as_secs() };
+        let mut connection = Connection::open(&self.target).await?;
+        let late = || ClientError::Late { address: self.address().to_owned(), seconds: ANSWER.as_secs() };
         let response =
             tokio::time::timeout(ANSWER, connection.send(path, body, resume)).await.map_err(|_| late())??;
         EventStream::new(connection, response).await
@@ -129,7 +145,7 @@ impl Client {
                 response => return self.finish(connection, response?).await,
             }
         }
-        let mut connection = Connection::open(&self.address).await?;
+        let mut connection = Connection::open(&self.target).await?;
         let response = connection.send(path, body, None).await?;
         self.finish(connection, response).await
     }
@@ -140,9 +156,9 @@ impl Client {
         response: hyper::Response<hyper::body::Incoming>,
     ) -> Result<Bytes, ClientError> {
         let status = response.status();
-        let body = connection::read(&self.address, response, ANSWER_BYTES).await?;
+        let body = connection::read(self.address(), response, ANSWER_BYTES).await?;
         *self.idle.lock().unwrap_or_else(PoisonError::into_inner) = Some(connection);
-        if status.is_success() { Ok(body) } else { Err(ClientError::answer(&self.address, status.as_u16(), &body)) }
+        if status.is_success() { Ok(body) } else { Err(self.target.error(status.as_u16(), &body)) }
     }
 
     async fn take_idle(&self) -> Option<Connection> {
@@ -160,7 +176,7 @@ impl Client {
     }
 
     fn unreadable(&self, error: &serde_json::Error) -> ClientError {
-        ClientError::Unreadable { address: self.address.to_string(), what: error.to_string() }
+        ClientError::Unreadable { address: self.address().to_owned(), what: error.to_string() }
     }
 }
 

@@ -34,12 +34,12 @@ impl<T: DeserializeOwned> EventStream<T> {
         let status = response.status();
         let media = response.headers().get("content-type").and_then(|value| value.to_str().ok()).unwrap_or_default();
         if !status.is_success() {
-            let body = connection::read(connection.address(), response, ANSWER_BYTES).await?;
-            return Err(ClientError::answer(connection.address(), status.as_u16(), &body));
+            let body = connection::read(&connection.target().address, response, ANSWER_BYTES).await?;
+            return Err(connection.target().error(status.as_u16(), &body));
         }
         if !media.starts_with("text/event-stream") {
             let what = format!("{media:?} came instead of an event stream");
-            return Err(ClientError::Unreadable { address: connection.address().to_owned(), what });
+            return Err(ClientError::Unreadable { address: connection.target().address.clone(), what });
         }
         let body = response.into_body();
         let (parser, ready) = (Parser::default(), VecDeque::new());
@@ -61,7 +61,7 @@ impl<T: DeserializeOwned> EventStream<T> {
                     "done" | "close" => self.done = true,
                     "error" => {
                         self.done = true;
-                        return Err(ClientError::answer(self.connection.address(), 200, event.data.as_bytes()));
+                        return Err(self.connection.target().error(200, event.data.as_bytes()));
                     }
                     _ => {}
                 }
@@ -79,7 +79,7 @@ impl<T: DeserializeOwned> EventStream<T> {
 
     /// Waits for bytes; the events in them become ready.
     async fn read(&mut self) -> Result<(), ClientError> {
-        let address = || self.connection.address().to_owned();
+        let address = || self.connection.target().address.clone();
         let late = |_| ClientError::Late { address: address(), seconds: SILENCE.as_secs() };
         let cut = |source| ClientError::Cut { address: address(), source };
         let frame = tokio::time::timeout(SILENCE, self.body.frame()).await.map_err(late)?;
@@ -96,6 +96,6 @@ impl<T: DeserializeOwned> EventStream<T> {
     }
 
     fn unreadable(&self, what: String) -> ClientError {
-        ClientError::Unreadable { address: self.connection.address().to_owned(), what }
+        ClientError::Unreadable { address: self.connection.target().address.clone(), what }
     }
 }

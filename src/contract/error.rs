@@ -33,6 +33,8 @@ pub enum Code {
     PayloadTooLarge,
     /// 415: not JSON.
     UnsupportedMediaType,
+    /// 421: for another agent.
+    MisdirectedRequest,
     /// 429: too many at once.
     TooManyRequests,
     /// 500: a fault of Perry's own.
@@ -54,6 +56,7 @@ impl Code {
             Self::PreconditionFailed => "PRECONDITION_FAILED",
             Self::PayloadTooLarge => "PAYLOAD_TOO_LARGE",
             Self::UnsupportedMediaType => "UNSUPPORTED_MEDIA_TYPE",
+            Self::MisdirectedRequest => "MISDIRECTED_REQUEST",
             Self::TooManyRequests => "TOO_MANY_REQUESTS",
             Self::InternalServerError => "INTERNAL_SERVER_ERROR",
             Self::ServiceUnavailable => "SERVICE_UNAVAILABLE",
@@ -72,6 +75,7 @@ impl Code {
             Self::PreconditionFailed => 412,
             Self::PayloadTooLarge => 413,
             Self::UnsupportedMediaType => 415,
+            Self::MisdirectedRequest => 421,
             Self::TooManyRequests => 429,
             Self::InternalServerError => 500,
             Self::ServiceUnavailable => 503,
@@ -126,6 +130,9 @@ pub enum ApiError {
     /// The body is not declared to be JSON. Without this rule any web page could make a browser send it.
     #[error("send content-type: application/json")]
     UnsupportedMediaType,
+    /// The request names another agent than this one as the one that it is for. Nothing of it was done.
+    #[error("this is not the agent that the request is for")]
+    Misdirected,
     /// A limit on how much may be under way at once is reached.
     #[error("{0}")]
     TooManyRequests(String),
@@ -157,6 +164,7 @@ impl ApiError {
             Self::PreconditionFailed { .. } => Code::PreconditionFailed,
             Self::PayloadTooLarge => Code::PayloadTooLarge,
             Self::UnsupportedMediaType => Code::UnsupportedMediaType,
+            Self::Misdirected => Code::MisdirectedRequest,
             Self::TooManyRequests(_) => Code::TooManyRequests,
             Self::Unavailable(_) => Code::ServiceUnavailable,
             Self::Internal(_) => Code::InternalServerError,

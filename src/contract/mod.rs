@@ -17,3 +17,7 @@ pub use dispatch::{Frame, Frames, Reply, dispatch};
 pub use error::{ApiError, Code, Conflict, ConflictReason, ErrorBody};
 pub use table::{Caller, Descriptor, Effect, Events, Item, PROCEDURES, Procedures, Shape};
 pub use types::*;
+
+/// The header in which a request names the agent that it is for, by its id. Every other agent refuses it unread. It is
+/// left out where any agent at the address will do.
+pub const AGENT: &str = "perry-agent";

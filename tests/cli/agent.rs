@@ -11,6 +11,7 @@ use perry::api::{self, Api, Edit, Guard, Identity, Intents, Limits, Parts, Shutd
 use perry::clock::{Clock, SystemClock};
 use perry::contract::worker::{ExecRequest, ExecResponse};
 use perry::controller::Controller;
+use perry::model::files::{AGENT_ID, AGENT_LOCK, AgentLock};
 use perry::model::{Config, Name, Shown, State, Uid, Workspace};
 use perry::plan;
 use perry::runtime::fake::{Script, World};
@@ -19,10 +20,14 @@ use perry::store::{Intent, IntentError};
 use perry::watch::Hub;
 use tokio::sync::broadcast;
 
+/// Which agent it is.
+const ID: &str = "0f3f1c52-8a6e-4f0e-9b53-6c9a1d2e3f40";
+
 /// A running agent, and a folder of settings whose client.json names it. It ends when dropped.
 pub(crate) struct Agent {
     pub(crate) folder: tempfile::TempDir,
     pub(crate) world: World,
+    address: std::net::SocketAddr,
     shutdown: Shutdown,
     thread: Option<std::thread::JoinHandle<()>>,
 }
@@ -42,7 +47,26 @@ impl Agent {
         let folder = tempfile::tempdir().expect("a folder");
         let client = format!("{{\"worker\": \"{address}\"}}");
         std::fs::write(folder.path().join("client.json"), client).expect("written");
-        Self { folder, world, shutdown, thread: Some(thread) }
+        Self { folder, world, address, shutdown, thread: Some(thread) }
+    }
+
+    /// A folder as an agent leaves it that was killed while it listened at this agent's address.
+    pub(crate) fn left_by(&self, id: &str) -> tempfile::TempDir {
+        let folder = tempfile::tempdir().expect("a folder");
+        let lock = AgentLock {
+            pid: 1,
+            address: Some(self.address.to_string()),
+            version: "0.1.0".to_owned(),
+            started_at: jiff::Timestamp::UNIX_EPOCH,
+        };
+        std::fs::write(folder.path().join(AGENT_LOCK), serde_json::to_vec(&lock).expect("JSON")).expect("written");
+        std::fs::write(folder.path().join(AGENT_ID), format!("{id}\n")).expect("written");
+        folder
+    }
+
+    /// The folder of this agent itself, without a client.json.
+    pub(crate) fn own_folder(&self) -> tempfile::TempDir {
+        self.left_by(ID)
     }
 }
 
@@ -61,10 +85,10 @@ async fn serve(script: impl Script + 'static, shutdown: Shutdown, started: impl 
     let world = World::new(clock.clone(), script);
     let store = Arc::new(Store::default());
     let hub: Hub<Shown> = Hub::new("boot", perry::watch::Limits::default()).expect("a boot id");
-    let settings = plan::Settings { agent: "agent".to_owned(), config: config.clone(), executable: "hash".to_owned() };
+    let settings = plan::Settings { agent: ID.to_owned(), config: config.clone(), executable: "hash".to_owned() };
     let controller = Controller::new(perry::controller::Parts {
         intent: store.clone(),
-        runtime: Arc::new(world.runtime("agent", "hash")),
+        runtime: Arc::new(world.runtime(ID, "hash")),
         clock: clock.clone(),
         hub: hub.clone(),
         settings,
@@ -77,13 +101,13 @@ async fn serve(script: impl Script + 'static, shutdown: Shutdown, started: impl 
         controller: controller.clone(),
         attach: Arc::new(Echo),
         config: Arc::new(config.clone()),
-        identity: Identity { id: "agent".to_owned(), hostname: "devbox".to_owned(), started: clock.wall() },
+        identity: Identity { id: ID.to_owned(), hostname: "devbox".to_owned(), started: clock.wall() },
         clock,
         shutdown: shutdown.clone(),
     });
     let listening = api::listen(&config).await.expect("a free port");
     started(listening.addresses()[0], world);
-    let guard = Guard::new(listening.addresses(), &[]).expect("good origins");
+    let guard = Guard::new(ID, listening.addresses(), &[]).expect("good origins");
     let router = api::router(Arc::new(api), guard, Limits::default(), shutdown.clone());
     let ended = async {
         shutdown.begun().await;

@@ -353,3 +353,46 @@ fn the_agent_tells_of_itself_and_ends_when_told() {
     assert_eq!(run(&agent, &["agent", "status"]).code, 5);
     assert_eq!(run(&agent, &["get"]).code, 5);
 }
+
+#[test]
+fn another_agent_at_the_address_that_a_killed_one_left_is_asked_for_nothing() {
+    let agent = agent();
+    apply(&agent, &format!("{HEAD}{{ name: web }}\n"), &["--wait"]);
+    let killed = agent.left_by("c0ffee00-0000-4000-8000-000000000001");
+    let before = agent.world.with(Clone::clone);
+    let address = ok(&run(&agent, &["agent", "status"])).split([' ', ',']).nth(2).expect("an address").to_owned();
+    for args in [
+        &["list"][..],
+        &["get", "-w"],
+        &["apply", "-f", concat!(env!("CARGO_MANIFEST_DIR"), "/examples/minimal.yaml")],
+        &["describe", "web"],
+        &["start", "web"],
+        &["stop", "web", "web"],
+        &["restart", "web"],
+        &["delete", "web"],
+        &["wait", "web"],
+        &["events"],
+        &["exec", "web", "--", "ls"],
+        &["why", "web"],
+        &["agent", "info"],
+        &["agent", "kill"],
+        &["image", "build", "--if-missing"],
+        &["config", "show"],
+    ] {
+        let told = perry(killed.path(), args);
+        let right = format!(
+            "error: the agent of {} does not run; another one answers at {address}\nhint: start it: perry agent run\n",
+            killed.path().display()
+        );
+        assert_eq!((told.code, told.out.as_str(), told.err), (5, "", right), "{args:?}");
+    }
+    let told = perry(killed.path(), &["agent", "status"]);
+    assert_eq!((told.code, told.out), (5, format!("not running at {address}; another agent answers there\n")));
+    assert!(agent.world.with(|engine| *engine == before), "nothing was done");
+    assert_eq!(json(&agent, &["get", "web", "-o", "json"])["generation"], 1);
+    // The folder's own agent answers, there as anywhere.
+    let own = agent.own_folder();
+    assert_eq!(ok(&perry(own.path(), &["get", "-o", "name"])), "web\n");
+    assert!(perry(own.path(), &["delete", "web", "--wait"]).err.ends_with("web is deleted\n"));
+    assert_eq!(ok(&perry(own.path(), &["agent", "kill"])), "agent ended; workspaces go on running\n");
+}

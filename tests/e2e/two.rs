@@ -48,3 +48,29 @@ async fn a_second_agent_on_a_folder_refuses_and_names_the_first() {
     assert!(said.stderr.contains(&first), "no {first:?} in {}", said.stderr);
     agent.ready("a", "").await;
 }
+
+#[tokio::test]
+async fn an_agent_that_took_the_port_of_a_killed_one_is_not_asked_for_what_was_meant_for_that() {
+    let (mut killed, mut other) = tokio::join!(Agent::start(), Agent::start());
+    let theirs = other.ready("same", "").await;
+    let address = killed.client().address().to_owned();
+    killed.sigkill().await;
+    other.sigkill().await;
+    let config = other.folder.path().join("config.json");
+    let port = address.rsplit_once(':').expect("a port").1;
+    let text = std::fs::read_to_string(&config).expect("read").replace("\"port\":0", &format!("\"port\":{port}"));
+    std::fs::write(&config, text).expect("written");
+    other.resume().await;
+    assert_eq!(other.client().address(), address);
+    let told = killed.fails(5, &["delete", "same", "--wait"]).await;
+    let right = format!(
+        "error: the agent of {} does not run; another one answers at {address}\n",
+        killed.folder.path().display()
+    );
+    assert!(told.starts_with(&right), "{told}");
+    killed.resume().await;
+    assert_eq!(killed.ok(&["get", "-o", "name"]).await, "");
+    assert_eq!(other.ok(&["get", "-o", "name"]).await, "same\n");
+    let after = other.until("same", "ready", is_ready).await;
+    assert_eq!(after.container_id, theirs.container_id);
+}

@@ -13,6 +13,9 @@ use perry::model::{Config, DiskUsage, Event, Name, Phase, Shown, View};
 use perry::watch::{Cursor, FrameKind, Hub};
 use serde_json::json;
 
+/// Which agent it is.
+pub(crate) const ID: &str = "6d2f9f2c-27a6-4a9b-a3d4-51a7b1b2f001";
+
 /// A running API; it ends when dropped.
 pub(crate) struct Agent {
     pub(crate) address: SocketAddr,
@@ -37,7 +40,7 @@ impl Agent {
         let server = Fake { hub: hub.clone(), shutdown: shutdown.clone(), producers: producers.clone() };
         let listening = api::listen(&config).await.expect("a free port");
         let address = listening.addresses()[0];
-        let guard = Guard::new(listening.addresses(), &config.allowed_origins).expect("good origins");
+        let guard = Guard::new(ID, listening.addresses(), &config.allowed_origins).expect("good origins");
         let router = api::router(Arc::new(server), guard, limits, shutdown.clone());
         let served = tokio::spawn(api::serve(listening, router, limits, shutdown.clone()));
         Self { address, hub, shutdown, producers, served }

@@ -229,6 +229,62 @@ async fn a_watch_of_no_agent_fails_at_once() {
 }
 
 #[tokio::test]
+async fn a_client_of_one_agent_talks_to_no_other() {
+    let agent = Agent::start().await;
+    let address = agent.address.to_string();
+    let own = Client::only(&address, crate::agent::ID, "ours");
+    own.get_workspace(&named("alpha")).await.expect("an answer");
+    assert_eq!(own.watch().next().await.expect("a frame").kind, WatchKind::Reset);
+    let other = Client::only(&address, "another", "the other one");
+    let errors = [
+        other.get_workspace(&named("alpha")).await.map(drop).expect_err("a call"),
+        other.delete_workspace(&named("alpha")).await.map(drop).expect_err("a write"),
+        other.build_image(&NoInput {}, None).await.map(drop).expect_err("a stream"),
+        other.watch().next().await.map(drop).expect_err("a watch"),
+    ];
+    for error in errors {
+        assert_eq!(error.to_string(), format!("the other one does not run; another one answers at {address}"));
+        assert!(matches!(error, ClientError::OtherAgent { .. }) && error.is_unreachable() && !error.is_transient());
+    }
+    own.get_workspace(&named("alpha")).await.expect("it is still there");
+}
+
+#[tokio::test]
+async fn a_watch_does_not_go_on_with_another_agent_that_took_the_port() {
+    let agent = Agent::start().await;
+    let address = agent.address;
+    let mut watch = Client::only(&address.to_string(), crate::agent::ID, "ours").watch();
+    watch.next().await.expect("a frame");
+    drop(agent);
+    // Whoever comes first has the port; this one answers as any other agent does.
+    let listener = loop {
+        match TcpListener::bind(address).await {
+            Ok(listener) => break listener,
+            Err(_) => tokio::time::sleep(Duration::from_millis(10)).await,
+        }
+    };
+    let server = tokio::spawn(async move {
+        let body = serde_json::json!({ "json": perry::contract::ApiError::Misdirected.body(&[]) }).to_string();
+        let answer = format!("HTTP/1.1 421 Misdirected Request\r\ncontent-length: {}\r\n\r\n{body}", body.len());
+        loop {
+            let (mut stream, _) = listener.accept().await.expect("a client");
+            assert!(stream.read(&mut [0; 4096]).await.expect("a request") > 0);
+            stream.write_all(answer.as_bytes()).await.expect("sent");
+        }
+    });
+    let ended = async {
+        loop {
+            if let Err(error) = watch.next().await {
+                break error;
+            }
+        }
+    };
+    let error = tokio::time::timeout(PATIENCE, ended).await.expect("it ends");
+    assert!(matches!(error, ClientError::OtherAgent { .. }), "{error}");
+    server.abort();
+}
+
+#[tokio::test]
 async fn waiting_follows_a_watch_to_its_goal() {
     let agent = Agent::start().await;
     let client = client(&agent);

@@ -7,6 +7,7 @@ mod openapi;
 mod procedures;
 mod raw;
 mod rules;
+mod stall;
 mod stock_client;
 mod streams;
 mod vectors;

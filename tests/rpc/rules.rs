@@ -172,6 +172,23 @@ async fn foreign_hosts_and_origins_are_refused_everywhere_with_a_plain_reason() 
 }
 
 #[tokio::test]
+async fn a_request_for_another_agent_is_refused_before_anything_is_done() {
+    let agent = Agent::start().await;
+    let other = ("perry-agent", "c0ffee00-0000-4000-8000-000000000001");
+    for path in ["workspaces/list", "workspaces/delete", "workspaces/watch", "agent/kill", "nope/nope"] {
+        let body = br#"{"json":{"name":"alpha"}}"#;
+        let answer = send(agent.address, "POST", &format!("/rpc/{path}"), &[JSON, other], body).await;
+        assert_eq!((answer.status, answer.code().as_str()), (421, "MISDIRECTED_REQUEST"), "{path}");
+        assert_eq!(answer.error()["defined"], false);
+    }
+    assert_eq!(send(agent.address, "GET", "/health", &[other], b"").await.status, 421);
+    assert!(!agent.served.is_finished() && agent.hub.get("alpha").is_some());
+    for named in [&[JSON][..], &[JSON, ("perry-agent", crate::agent::ID)]] {
+        assert_eq!(send(agent.address, "POST", "/rpc/workspaces/list", named, b"{}").await.status, 200);
+    }
+}
+
+#[tokio::test]
 async fn pages_of_listed_origins_may_call_and_read_errors_too() {
     let config = Config { port: 0, allowed_origins: vec!["https://ui.example".to_owned()], ..Config::default() };
     let agent = Agent::with(Limits::default(), config).await;
