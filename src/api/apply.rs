@@ -78,7 +78,7 @@ impl Api {
                 preview.unwrap_or_else(|_| Preview {
                     actions: Vec::new(),
                     blocked: Some(Reason::new("EngineSilent", "the engine did not answer in time")),
-                    replaces: false,
+                    replaces: (!controller.may_replace(&workspace)).then_some(false),
                 })
             }
         };
@@ -100,7 +100,7 @@ impl Api {
             message,
             hint,
         });
-        let (actions, replaces) = (planned(&preview.actions), preview.replaces);
+        let (actions, replaces) = (planned(&preview.actions), preview.replaces == Some(true));
         Applied { name, change, actions, blocked, replaces, workspace, warnings: admitted.warnings }
     }
 }
@@ -162,7 +162,7 @@ fn admit(state: &State, documents: &[Document], settings: &FixedSettings) -> Res
 fn refuse_replacing(admitted: &[Admitted], previews: &[Preview]) -> Result<(), ApiError> {
     let several = admitted.len() > 1;
     for (index, (one, preview)) in admitted.iter().zip(previews).enumerate() {
-        if one.change == Change::Unchanged || !preview.replaces {
+        if one.change == Change::Unchanged || preview.replaces != Some(true) {
             continue;
         }
         let name = &one.workspace.metadata.name;

@@ -6,7 +6,7 @@ use super::Controller;
 use crate::model::desired::Goal;
 use crate::model::observed::{ContainerSeen, ContainerState, EngineSeen, Seen};
 use crate::model::{Action, DiskUsage, Event, Name, Reason, Verdict, Workspace};
-use crate::plan;
+use crate::plan::{self, Look};
 use crate::runtime::Progress;
 
 /// What others may ask of the controller. None of it changes what is wanted: that is written to the store.
@@ -18,6 +18,10 @@ pub trait Handle: Send + Sync {
 
     /// What the loop would do now if this were the intent.
     async fn preview(&self, workspace: &Workspace) -> Preview;
+
+    /// Whether this intent needs another container than the stored one, where both are to run. Told without a look: it
+    /// is what there is to go by when nobody can look.
+    fn may_replace(&self, workspace: &Workspace) -> bool;
 
     /// The latest events, oldest first: of one workspace or of all.
     fn events(&self, name: Option<&Name>) -> Vec<Event>;
@@ -51,8 +55,33 @@ pub struct Preview {
     pub actions: Vec<Action>,
     /// Why nothing can be done, where that is so.
     pub blocked: Option<Reason>,
-    /// A running container would be replaced: work in it would end.
-    pub replaces: bool,
+    /// A running container would be replaced, now or once nothing is in the way: work in it would end. `None` where it
+    /// may be so, and nobody can tell now.
+    pub replaces: Option<bool>,
+}
+
+impl Controller {
+    /// Whether a running container would be replaced. A plan that cannot be carried out says nothing of what follows
+    /// once it can.
+    fn replaces(&self, workspace: &Workspace, look: &Look) -> Option<bool> {
+        let running: Option<Vec<&str>> = match &look.observed.containers {
+            Seen::Present(all) => Some(all.iter().filter(|seen| is_up(seen)).map(|seen| seen.id.as_str()).collect()),
+            Seen::Absent => Some(Vec::new()),
+            Seen::Unknown(_) => None,
+        };
+        let runs = |id: &String| running.as_ref().is_some_and(|all| all.contains(&id.as_str()));
+        let removes = |action: &Action| matches!(action, Action::RemoveContainer { id } if runs(id));
+        if look.desired.goal != Goal::Gone && look.plan.actions.iter().any(removes) {
+            return Some(true);
+        }
+        let stuck = matches!(look.plan.verdict, Verdict::Blocked(_) | Verdict::Unknown(_));
+        let may_run = running.is_none_or(|all| !all.is_empty());
+        if stuck && may_run && self.may_replace(workspace) { None } else { Some(false) }
+    }
+}
+
+fn is_up(container: &ContainerSeen) -> bool {
+    matches!(container.state, ContainerState::Running | ContainerState::Paused)
 }
 
 #[async_trait]
@@ -65,20 +94,22 @@ impl Handle for Controller {
         let executable = self.parts.settings.executable.clone();
         let context = plan::Context { executable, in_doubt: false, refreshed: false };
         let look = self.look_at(workspace, context).await;
-        let up =
-            |container: &ContainerSeen| matches!(container.state, ContainerState::Running | ContainerState::Paused);
-        let running: Vec<&str> = match &look.observed.containers {
-            Seen::Present(all) => all.iter().filter(|seen| up(seen)).map(|seen| seen.id.as_str()).collect(),
-            Seen::Absent | Seen::Unknown(_) => Vec::new(),
-        };
-        let removes =
-            |action: &Action| matches!(action, Action::RemoveContainer { id } if running.contains(&id.as_str()));
-        let replaces = look.desired.goal != Goal::Gone && look.plan.actions.iter().any(removes);
+        let replaces = self.replaces(workspace, &look);
         let blocked = match look.plan.verdict {
             Verdict::Blocked(reason) | Verdict::Unknown(reason) => Some(reason),
             Verdict::Act | Verdict::Converged | Verdict::Waiting(_) | Verdict::Gone => None,
         };
         Preview { actions: look.plan.actions, blocked, replaces }
+    }
+
+    fn may_replace(&self, workspace: &Workspace) -> bool {
+        let stored = self.parts.intent.get(&workspace.metadata.name);
+        let Some(stored) = stored.filter(|stored| stored.metadata.uid == workspace.metadata.uid) else { return false };
+        let [before, after] = [&stored, workspace].map(|it| plan::desired(it, &self.parts.settings));
+        // One from before Perry is kept, whatever the spec says, until somebody asks for its replacement.
+        let kept = after.adopted.as_ref().is_some_and(|adopted| !adopted.replace);
+        let other = before.container.fingerprint != after.container.fingerprint || before.adopted != after.adopted;
+        (before.goal, after.goal) == (Goal::Running, Goal::Running) && other && !kept
     }
 
     fn events(&self, name: Option<&Name>) -> Vec<Event> {

@@ -2,9 +2,10 @@
 
 use futures::FutureExt;
 use perry::controller::{Handle, Preview};
-use perry::model::{Run, Seen, Workspace};
+use perry::model::workspace::Adopted;
+use perry::model::{Desired, Observed, Run, Seen, Workspace};
 
-use crate::common::fixture::workspace;
+use crate::common::fixture::{env, uid, workspace};
 use crate::common::harness::{Loop, MINUTE};
 
 fn preview(world: &Loop, workspace: &Workspace) -> Preview {
@@ -22,7 +23,7 @@ fn a_preview_is_what_the_loop_does_next_and_changes_nothing() {
     let wanted = workspace("w");
     let preview = preview(&world, &wanted);
     assert_eq!(steps(&preview), ["network", "volumes", "volumes", "image", "create"]);
-    assert!(!preview.replaces && preview.blocked.is_none());
+    assert!(preview.replaces == Some(false) && preview.blocked.is_none());
     world.advance(MINUTE);
     assert_eq!(world.world.with(Clone::clone), engine);
     assert!(world.try_view("w").is_none(), "nor is it shown to anybody");
@@ -33,15 +34,80 @@ fn it_says_whether_running_work_would_end() {
     let mut world = Loop::new();
     world.put(workspace("w"));
     let mut wanted = workspace("w");
-    assert_eq!(preview(&world, &wanted), Preview { actions: Vec::new(), blocked: None, replaces: false });
+    assert_eq!(preview(&world, &wanted), Preview { actions: Vec::new(), blocked: None, replaces: Some(false) });
     wanted.spec.docker = false;
-    assert!(preview(&world, &wanted).replaces);
+    assert_eq!(preview(&world, &wanted).replaces, Some(true));
     wanted.spec.run = Some(Run::Stopped);
-    assert!(!preview(&world, &wanted).replaces, "stopped, and kept");
+    assert_eq!(preview(&world, &wanted).replaces, Some(false), "stopped, and kept");
     world.edit("w", |workspace| workspace.spec.run = Some(Run::Stopped));
     wanted.spec.run = Some(Run::Running);
     let stopped = preview(&world, &wanted);
-    assert_eq!((steps(&stopped), stopped.replaces), (vec!["remove", "create"], false), "nothing runs");
+    assert_eq!((steps(&stopped), stopped.replaces), (vec!["remove", "create"], Some(false)), "nothing runs");
+}
+
+/// The same with another environment, which needs another container.
+fn changed(workspace: &Workspace) -> Workspace {
+    let mut changed = workspace.clone();
+    changed.spec.env = env(&[("A", "1")]);
+    changed.metadata.generation += 1;
+    changed
+}
+
+#[test]
+fn while_the_engine_is_away_it_says_of_a_change_that_needs_a_container_that_nobody_knows() {
+    let mut world = Loop::new();
+    world.put(workspace("w"));
+    world.meddle(|engine| engine.up = false);
+    let replaces = |world: &Loop, wanted: &Workspace| preview(world, wanted).replaces;
+    let same = workspace("w");
+    assert_eq!(replaces(&world, &changed(&same)), None);
+    assert_eq!(replaces(&world, &same), Some(false), "as it is");
+    let mut keys = same.clone();
+    keys.spec.ssh.authorized_keys = vec!["ssh-ed25519 AAAA".to_owned()];
+    keys.metadata.labels = env(&[("team", "a")]);
+    assert_eq!(replaces(&world, &keys), Some(false), "the container has no part in it");
+    let mut stops = changed(&same);
+    stops.spec.run = Some(Run::Stopped);
+    assert_eq!(replaces(&world, &stops), Some(false), "it is to stop anyhow");
+    assert_eq!(replaces(&world, &changed(&workspace("new"))), Some(false), "nothing is there");
+    let mut reborn = changed(&same);
+    reborn.metadata.uid = uid("another");
+    assert_eq!(replaces(&world, &reborn), Some(false), "it is not the one that runs");
+    world.edit("w", |workspace| workspace.spec.run = Some(Run::Stopped));
+    assert_eq!(replaces(&world, &changed(&same)), Some(false), "work was ended by whoever stopped it");
+}
+
+#[test]
+fn a_change_that_something_is_in_the_way_of_is_no_replacement_only_where_nothing_runs() {
+    let mut world = Loop::new();
+    world.put(workspace("w"));
+    let wanted = changed(&workspace("w"));
+    world.tamper.with(|_: &Desired, observed: &mut Observed| observed.image = Seen::Unknown("not now".to_owned()));
+    let unsure = preview(&world, &wanted);
+    assert_eq!(unsure.blocked.map(|reason| reason.reason.into_owned()).as_deref(), Some("NotObserved"));
+    assert_eq!(unsure.replaces, None, "it follows as soon as the image can be seen");
+    let id = world.container("w").expect("a container");
+    // The loop has not heard of it yet.
+    world.world.meddle(|engine| engine.exit(&id, 1));
+    assert_eq!(preview(&world, &wanted).replaces, Some(false), "nothing runs");
+}
+
+#[test]
+fn a_container_from_before_perry_is_kept_so_that_no_change_replaces_it_unasked() {
+    let mut world = Loop::new();
+    let mut old = workspace("w");
+    old.metadata.adopted = Some(Adopted {
+        container: Some("0123456789ab".to_owned()),
+        volumes: Default::default(),
+        pending: false,
+        replace: false,
+    });
+    world.put(old.clone());
+    world.meddle(|engine| engine.up = false);
+    assert_eq!(preview(&world, &changed(&old)).replaces, Some(false));
+    let mut asked = changed(&old);
+    asked.metadata.adopted.as_mut().expect("adopted").replace = true;
+    assert_eq!(preview(&world, &asked).replaces, None);
 }
 
 #[test]
@@ -52,7 +118,7 @@ fn a_deletion_is_no_replacement() {
     wanted.metadata.deletion_timestamp = Some(wanted.metadata.created);
     let preview = preview(&world, &wanted);
     assert_eq!(steps(&preview), ["stop", "remove", "remove-volume", "remove-volume"]);
-    assert!(!preview.replaces);
+    assert_eq!(preview.replaces, Some(false));
 }
 
 #[test]

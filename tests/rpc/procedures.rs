@@ -200,7 +200,7 @@ async fn a_dry_run_and_a_plan_say_what_would_be_done_and_do_nothing() {
     let (world, api) = world();
     running(&world, &api, "a").await;
     *world.look.lock().expect("look") =
-        Box::new(|_| Preview { actions: vec![removal()], blocked: None, replaces: true });
+        Box::new(|_| Preview { actions: vec![removal()], blocked: None, replaces: Some(true) });
     let text = [document("a", "image: other"), document("b", "")].join("---\n");
     let dry = ApplyInput { dry_run: true, ..manifest(&text) };
     for output in [api.apply_workspaces(dry).await, api.plan_workspaces(manifest(&text)).await] {
@@ -222,7 +222,7 @@ async fn running_work_is_not_ended_unasked() {
     *world.look.lock().expect("look") = Box::new(|workspace| Preview {
         actions: vec![removal()],
         blocked: None,
-        replaces: workspace.metadata.name.as_str() == "a",
+        replaces: Some(workspace.metadata.name.as_str() == "a"),
     });
     let text = [document("b", ""), document("a", "image: other")].join("---\n");
     let refused = conflict(api.apply_workspaces(manifest(&text)).await);
@@ -265,7 +265,7 @@ async fn a_change_between_look_and_commit_makes_an_apply_look_again() {
             let next = Arc::make_mut(&mut state);
             admission::set_run(next, &name("a"), Run::Stopped, None).expect("accepted");
         }
-        Preview { actions: Vec::new(), blocked: None, replaces: inner.looks() == 1 }
+        Preview { actions: Vec::new(), blocked: None, replaces: Some(inner.looks() == 1) }
     });
     let other = ApplyInput { allow_replace: true, ..manifest(&document("a", "image: other")) };
     let results = api.apply_workspaces(other).await.expect("applied").results;
@@ -291,7 +291,7 @@ async fn why_nothing_can_be_done_is_said() {
     let (world, api) = world();
     let reason = Reason::new("EngineUnreachable", "connection refused").hint("start Docker");
     *world.look.lock().expect("look") =
-        Box::new(move |_| Preview { actions: Vec::new(), blocked: Some(reason.clone()), replaces: false });
+        Box::new(move |_| Preview { actions: Vec::new(), blocked: Some(reason.clone()), replaces: Some(false) });
     let results = api.apply_workspaces(manifest(&document("a", ""))).await.expect("accepted all the same").results;
     let blocked = results[0].blocked.as_ref().expect("said");
     assert_eq!((blocked.message.as_str(), blocked.hint.as_deref()), ("connection refused", Some("start Docker")));

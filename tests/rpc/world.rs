@@ -36,6 +36,8 @@ pub(crate) struct World {
     pub(crate) look: Mutex<Looked>,
     /// A look never ends.
     pub(crate) silent: Mutex<bool>,
+    /// Every changed intent needs another container.
+    pub(crate) other_container: Mutex<bool>,
     pub(crate) past: Mutex<Vec<Event>>,
     pub(crate) news: broadcast::Sender<Event>,
     pub(crate) run: Mutex<Ran>,
@@ -56,7 +58,7 @@ pub(crate) fn world() -> (Arc<World>, Api) {
         let stdout = request.command.join(" ");
         Ok(ExecResponse { stdout, stderr: String::new(), exit_code: 0, truncated: false })
     };
-    let nothing = |_: &Workspace| Preview { actions: Vec::new(), blocked: None, replaces: false };
+    let nothing = |_: &Workspace| Preview { actions: Vec::new(), blocked: None, replaces: Some(false) };
     let world = Arc::new(World {
         state: Mutex::default(),
         hub: Hub::new("boot", perry::watch::Limits::default()).expect("a boot id"),
@@ -68,6 +70,7 @@ pub(crate) fn world() -> (Arc<World>, Api) {
         looks: AtomicUsize::new(0),
         look: Mutex::new(Box::new(nothing)),
         silent: Mutex::new(false),
+        other_container: Mutex::new(false),
         past: Mutex::default(),
         news: broadcast::Sender::new(16),
         run: Mutex::new(Box::new(ok)),
@@ -165,6 +168,10 @@ impl Handle for Door {
             std::future::pending::<()>().await;
         }
         (self.0.look.lock().expect("look"))(workspace)
+    }
+
+    fn may_replace(&self, _: &Workspace) -> bool {
+        *self.0.other_container.lock().expect("other_container")
     }
 
     fn events(&self, name: Option<&Name>) -> Vec<Event> {
