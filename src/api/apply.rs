@@ -100,7 +100,7 @@ impl Api {
             message,
             hint,
         });
-        let (actions, replaces) = (planned(&preview.actions), preview.replaces == Some(true));
+        let (actions, replaces) = (planned(&preview.actions), preview.replaces);
         Applied { name, change, actions, blocked, replaces, workspace, warnings: admitted.warnings }
     }
 }
@@ -158,23 +158,39 @@ fn admit(state: &State, documents: &[Document], settings: &FixedSettings) -> Res
     })
 }
 
-/// Nobody's running work is ended unasked.
+/// Nobody's running work is ended unasked, also not later, when the engine answers again.
 fn refuse_replacing(admitted: &[Admitted], previews: &[Preview]) -> Result<(), ApiError> {
     let several = admitted.len() > 1;
     for (index, (one, preview)) in admitted.iter().zip(previews).enumerate() {
-        if one.change == Change::Unchanged || preview.replaces != Some(true) {
+        if one.change == Change::Unchanged || preview.replaces == Some(false) {
             continue;
         }
         let name = &one.workspace.metadata.name;
-        let message =
-            format!("this change needs a new container for {name}, and what runs in the present one would end");
+        let (ends, first) = match preview.replaces {
+            None => (unsure(preview.blocked.as_ref()), "try again once that can be told, "),
+            Some(_) => ("what runs in the present one would end".to_owned(), ""),
+        };
+        let message = format!("this change needs a new container for {name}, and {ends}");
         let mut conflict = Conflict::new(ConflictReason::NeedsReplace, name, message);
         conflict.document = several.then_some(index);
-        conflict.hint = Some(format!("apply with --replace (allowReplace), or stop it first: perry stop {name}"));
+        let hint = format!("{first}apply with --replace (allowReplace), or stop it first: perry stop {name}");
+        conflict.hint = Some(hint);
         conflict.actions = preview.actions.iter().map(ToString::to_string).collect();
         return Err(conflict.into());
     }
     Ok(())
+}
+
+/// Why nobody can tell whether work would end.
+fn unsure(blocked: Option<&Reason>) -> String {
+    let what = "it is not known whether work in the present one would end";
+    match blocked {
+        Some(reason) if reason.reason == "EngineUnreachable" => {
+            format!("{what}: the engine does not answer ({})", reason.message)
+        }
+        Some(reason) => format!("{what}: {}", reason.message),
+        None => what.to_owned(),
+    }
 }
 
 fn planned(actions: &[Action]) -> Vec<PlannedAction> {

@@ -57,9 +57,11 @@ fn told(applied: &Applied, document: &Document) -> String {
     if let (Change::Configured, Some(view)) = (applied.change, &applied.workspace) {
         text.push_str(&fields(view, document));
     }
-    if applied.replaces {
-        text.push_str("  the container is replaced: what runs in it ends\n");
-    }
+    text.push_str(match applied.replaces {
+        Some(true) => "  the container is replaced: what runs in it ends\n",
+        Some(false) => "",
+        None => "  it needs a new container; whether something runs in the present one cannot be told now\n",
+    });
     text + &plan(applied)
 }
 

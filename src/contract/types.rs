@@ -146,9 +146,9 @@ pub struct Applied {
     /// Why nothing can be done at present, where that is so.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub blocked: Option<Blocked>,
-    /// A running container is replaced: work in it ends.
-    #[serde(default)]
-    pub replaces: bool,
+    /// A running container is replaced: work in it ends. Left out where that may be so and cannot be told now.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub replaces: Option<bool>,
     /// The workspace afterwards; with `dryRun` as it is now, absent where it does not exist.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub workspace: Option<Arc<Shown>>,

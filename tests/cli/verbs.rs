@@ -139,6 +139,32 @@ fn a_replacement_is_refused_unasked_and_says_what_would_end() {
 }
 
 #[test]
+fn while_the_engine_is_away_only_a_change_that_may_end_work_is_refused() {
+    let agent = agent();
+    let manifest =
+        |more: &str, value: &str| format!("{HEAD}{{ name: web{more} }}\nspec: {{ env: {{ A: '{value}' }} }}\n");
+    apply(&agent, &manifest("", "1"), &["--wait"]);
+    agent.world.meddle(|engine| engine.up = false);
+    let told = apply(&agent, &manifest("", "2"), &[]);
+    assert_eq!((told.code, told.out.as_str()), (4, ""), "{told:?}");
+    for part in ["not known whether work in the present one would end: the engine does not answer (", "--replace"] {
+        assert!(told.err.contains(part), "{told:?}");
+    }
+    let told = perry_with(agent.folder.path(), &["diff", "-f", "-"], &manifest("", "2"));
+    assert!(told.out.contains("\n  it needs a new container; whether ") && told.code == 1, "{told:?}");
+    let told = apply(&agent, &manifest(", labels: { a: b }", "1"), &[]);
+    assert_eq!((told.code, told.out.as_str()), (0, "web configured\n"), "{told:?}");
+    // Who stops it has ended the work.
+    ok(&run(&agent, &["stop", "web"]));
+    assert_eq!(apply(&agent, &manifest("", "2"), &[]).code, 0);
+    ok(&run(&agent, &["start", "web", "--no-wait"]));
+    assert_eq!(apply(&agent, &manifest("", "3"), &["--replace"]).code, 0);
+    agent.world.meddle(|engine| engine.up = true);
+    assert_eq!(run(&agent, &["wait", "web"]).code, 0);
+    assert_eq!(json(&agent, &["get", "web", "-o", "json"])["spec"]["env"]["A"], "3");
+}
+
+#[test]
 fn what_the_agent_says_of_a_manifest_is_told_at_its_line() {
     let agent = agent();
     apply(

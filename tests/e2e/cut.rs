@@ -46,6 +46,11 @@ async fn while_the_engine_is_away_nothing_is_known_intent_is_taken_and_afterward
     agent.client().stop_workspace(&of("stops")).await.expect("accepted");
     agent.client().delete_workspace(&of("goes")).await.expect("accepted");
     agent.until("new", "unknown", |view| view.status == Phase::Unknown).await;
+    // Not what would end work once the engine is back.
+    let file = folder.path().join("a.yaml");
+    std::fs::write(&file, agent.manifest("a", "env: { VERSION: v2 }")).expect("written");
+    let told = agent.fails(4, &["apply", "-f", file.to_str().expect("text")]).await;
+    assert!(told.contains("the engine does not answer") && told.contains("engine.sock"), "{told}");
 
     let _door = Door::open(&socket);
     agent.until("new", "ready", is_ready).await;

@@ -162,7 +162,7 @@ impl Procedures for Fake {
             PlannedAction { step: "create".to_owned(), text: "create container".to_owned(), disruptive: false };
         let (actions, warnings) = (vec![action], Vec::new());
         Ok(ApplyOutput {
-            results: vec![Applied { name, change, actions, blocked: None, replaces: false, workspace, warnings }],
+            results: vec![Applied { name, change, actions, blocked: None, replaces: Some(false), workspace, warnings }],
         })
     }
 

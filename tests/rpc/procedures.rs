@@ -205,7 +205,7 @@ async fn a_dry_run_and_a_plan_say_what_would_be_done_and_do_nothing() {
     let dry = ApplyInput { dry_run: true, ..manifest(&text) };
     for output in [api.apply_workspaces(dry).await, api.plan_workspaces(manifest(&text)).await] {
         let results = output.expect("answered").results;
-        assert_eq!((results[0].change, results[0].replaces), (Change::Configured, true));
+        assert_eq!((results[0].change, results[0].replaces), (Change::Configured, Some(true)));
         assert_eq!(results[0].workspace.as_ref().map(|view| view.generation), Some(1), "as it is now");
         assert_eq!((results[1].change, results[1].workspace.is_none()), (Change::Created, true));
         let action = &results[0].actions[0];
@@ -232,10 +232,58 @@ async fn running_work_is_not_ended_unasked() {
     assert_eq!((world.commits(), world.intent("b")), (1, None), "nothing of it was done");
     let allowed = ApplyInput { allow_replace: true, ..manifest(&text) };
     let results = api.apply_workspaces(allowed).await.expect("allowed").results;
-    assert_eq!((results[1].change, results[1].replaces), (Change::Configured, true));
+    assert_eq!((results[1].change, results[1].replaces), (Change::Configured, Some(true)));
     // What was admitted once is not asked about again while it is under way.
     let results = api.apply_workspaces(manifest(&text)).await.expect("so already").results;
     assert!(results.iter().all(|it| it.change == Change::Unchanged));
+}
+
+#[tokio::test]
+async fn work_that_may_end_once_the_engine_answers_again_is_not_ended_unasked_either() {
+    let (world, api) = world();
+    running(&world, &api, "a").await;
+    let reason = Reason::new("EngineUnreachable", "unix:///x: connection refused");
+    *world.look.lock().expect("look") = Box::new(move |workspace| {
+        let may_be = workspace.metadata.name.as_str() == "a" && workspace.spec.image.as_deref() == Some("other");
+        Preview {
+            actions: Vec::new(),
+            blocked: Some(reason.clone()),
+            replaces: if may_be { None } else { Some(false) },
+        }
+    });
+    let text = [document("b", ""), document("a", "image: other")].join("---\n");
+    let refused = conflict(api.apply_workspaces(manifest(&text)).await);
+    assert_eq!((refused.reason, refused.name.as_str(), refused.document), (ConflictReason::NeedsReplace, "a", Some(1)));
+    assert_eq!(
+        refused.message,
+        "this change needs a new container for a, and it is not known whether work in the present one would end: \
+         the engine does not answer (unix:///x: connection refused)"
+    );
+    assert!(refused.actions.is_empty() && refused.hint.is_some_and(|hint| hint.contains("--replace")));
+    assert_eq!((world.commits(), world.intent("b")), (1, None), "nothing of it was done");
+    let dry = ApplyInput { dry_run: true, ..manifest(&text) };
+    let planned = api.apply_workspaces(dry).await.expect("looked").results;
+    assert_eq!((planned[0].replaces, planned[1].replaces), (Some(false), None));
+    // What needs no other container is taken.
+    let tools = api.apply_workspaces(manifest(&document("a", "tools: [claude]"))).await.expect("taken").results;
+    assert_eq!((tools[0].change, tools[0].replaces), (Change::Configured, Some(false)));
+    let allowed = ApplyInput { allow_replace: true, ..manifest(&text) };
+    let results = api.apply_workspaces(allowed).await.expect("allowed").results;
+    assert_eq!((results[1].change, results[1].replaces), (Change::Configured, None));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_look_that_takes_too_long_is_as_good_as_none() {
+    let (world, api) = world();
+    running(&world, &api, "a").await;
+    *world.silent.lock().expect("silent") = true;
+    *world.other_container.lock().expect("other_container") = true;
+    let refused = conflict(api.apply_workspaces(manifest(&document("a", "image: other"))).await);
+    assert_eq!(refused.reason, ConflictReason::NeedsReplace);
+    assert!(refused.message.ends_with("would end: the engine did not answer in time"), "{}", refused.message);
+    *world.other_container.lock().expect("other_container") = false;
+    api.apply_workspaces(manifest(&document("a", "image: other"))).await.expect("taken");
+    assert_eq!(world.commits(), 2);
 }
 
 #[tokio::test]
@@ -269,7 +317,7 @@ async fn a_change_between_look_and_commit_makes_an_apply_look_again() {
     });
     let other = ApplyInput { allow_replace: true, ..manifest(&document("a", "image: other")) };
     let results = api.apply_workspaces(other).await.expect("applied").results;
-    assert_eq!((world.looks(), results[0].replaces), (2, false), "the answer is about what was stored");
+    assert_eq!((world.looks(), results[0].replaces), (2, Some(false)), "the answer is about what was stored");
     let intent = world.intent("a").expect("stored");
     assert_eq!(
         (intent.metadata.generation, intent.spec.run, intent.spec.image.as_deref()),
