@@ -14,6 +14,7 @@ use crate::api::{self, Api, Guard, Limits, Shutdown};
 use crate::clock::{Clock, SystemClock};
 use crate::controller::{self, Controller};
 use crate::model::admission::{self, admit_outside};
+use crate::model::desired::{DOCKER_DATA, HOME};
 use crate::model::files::AgentLock;
 use crate::model::{Config, State, Uid};
 use crate::plan;
@@ -170,8 +171,8 @@ async fn complete_adoptions(store: Arc<Store>, docker: Arc<Docker>, clock: Arc<d
         for pending in migrate::pending(&store.snapshot()) {
             let Ok(Some(found)) = docker.belongings(&pending.container).await else { continue };
             let role = |(path, name): (String, String)| match path.as_str() {
-                plan::HOME => Some(("home".to_owned(), name)),
-                plan::DOCKER_DATA => Some(("docker".to_owned(), name)),
+                HOME => Some(("home".to_owned(), name)),
+                DOCKER_DATA => Some(("docker".to_owned(), name)),
                 _ => None,
             };
             let volumes = found.volumes.into_iter().filter_map(role).collect();

@@ -8,6 +8,11 @@ use serde::{Deserialize, Serialize};
 
 use super::{Name, Uid};
 
+/// Where the home volume is mounted: the home folder of the user `workspace`.
+pub const HOME: &str = "/home/workspace";
+/// Where the volume of the inner Docker is mounted.
+pub const DOCKER_DATA: &str = "/var/lib/docker";
+
 /// Whose an object is: what its labels say.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]

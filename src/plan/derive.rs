@@ -1,17 +1,15 @@
 //! From intent to everything that must exist, with every choice made.
 
-use crate::model::desired::{AdoptedContainer, ContainerPlan, Desired, Goal, Owner, PortPlan, VolumePlan, WorkerPlan};
+use crate::model::desired::{
+    AdoptedContainer, ContainerPlan, DOCKER_DATA, Desired, Goal, HOME, Owner, PortPlan, VolumePlan, WorkerPlan,
+};
 use crate::model::workspace::{SSH_PORT, SSH_PORT_NAME};
 use crate::model::{Config, Run, Workspace};
 
 use super::fingerprint;
 
-/// Where the home volume is mounted.
-pub const HOME: &str = "/home/workspace";
 /// Where ports are bound unless the spec says otherwise.
 pub(super) const LOOPBACK: &str = "127.0.0.1";
-/// Where the volume of the inner Docker is mounted.
-pub const DOCKER_DATA: &str = "/var/lib/docker";
 
 /// What is the same for all workspaces of an agent.
 #[derive(Debug, Clone, PartialEq, Eq)]

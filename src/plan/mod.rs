@@ -12,7 +12,7 @@ mod teardown;
 mod volumes;
 mod worker;
 
-pub use derive::{DOCKER_DATA, HOME, Settings, desired};
+pub use derive::{Settings, desired};
 pub use status::{Failure, Look, Picture, project};
 
 use crate::model::desired::Goal;

@@ -1,9 +1,9 @@
 //! Paths inside a workspace.
 
-/// The home folder, where the home volume is.
-const HOME: &str = "/home/workspace";
+use crate::model::desired::{DOCKER_DATA, HOME};
+
 /// Mounted or watched over by somebody else: nothing may be mounted there or below.
-const RESERVED: [&str; 7] = ["/var/lib/docker", "/.perry", "/run/perry", "/var/run", "/proc", "/sys", "/dev"];
+const RESERVED: [&str; 7] = [DOCKER_DATA, "/.perry", "/run/perry", "/var/run", "/proc", "/sys", "/dev"];
 
 /// What is wrong with the path of a volume, and what would be right.
 pub(super) fn volume_fault(path: &str) -> Option<String> {

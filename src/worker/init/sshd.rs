@@ -10,13 +10,12 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use crate::contract::worker::{AUTHORIZED_KEYS, FOLDER};
+use crate::model::desired::HOME;
 use crate::worker::WorkerError;
 use crate::worker::accounts::{Account, USER, default_user};
 
 const SSHD: [&str; 3] = ["/usr/sbin/sshd", "/usr/local/sbin/sshd", "/usr/bin/sshd"];
 const KEYGEN: [&str; 2] = ["/usr/bin/ssh-keygen", "/usr/local/bin/ssh-keygen"];
-/// The home folder of the user `workspace`, a volume.
-const HOME: &str = "/home/workspace";
 
 /// The image's sshd.
 pub(super) fn find() -> Option<&'static Path> {
