@@ -29,8 +29,8 @@ pub(super) struct Memory {
     held: Option<Held>,
     /// A newer image was looked for since this generation was stored.
     pub(super) refreshed: bool,
-    /// The last look saw nothing.
-    blind: bool,
+    /// The last look found no engine.
+    engine_away: bool,
     /// Starts in a row without a long life in between.
     quick_starts: u32,
     last_start: Option<Duration>,
@@ -99,11 +99,11 @@ impl Memory {
         self.timeline.look(&look.observed, look.plan.verdict == Verdict::Converged, now);
         self.observed_generation = self.observed_generation.max(look.desired.generation);
         let plan = look.plan.clone();
-        self.look = Some(look);
-        let was_blind = std::mem::replace(&mut self.blind, matches!(plan.verdict, Verdict::Unknown(_)));
-        if was_blind && !self.blind {
+        let was_away = std::mem::replace(&mut self.engine_away, look.observed.engine.is_unknown());
+        if was_away && !self.engine_away {
             self.engine_is_back();
         }
+        self.look = Some(look);
         if !matches!(plan.verdict, Verdict::Waiting(_)) {
             self.waiting_since = None;
         }
@@ -152,10 +152,11 @@ impl Memory {
         if self.repeats > policy::MAX_REPEATS { Decision::Fruitless } else { Decision::Act }
     }
 
-    /// An engine that was away may be why a container ended, and the remedy for what was given up: a restart of it is
-    /// what a person tries first.
+    /// An engine that was away may be why a container ended, and the remedy for what failed: a restart of it is what a
+    /// person tries first. So it is tried at once, and what was given up is tried again.
     fn engine_is_back(&mut self) {
         self.quick_starts = 0;
+        self.held = None;
         if self.failure.as_ref().is_some_and(|failure| failure.parked) {
             self.recover();
         }

@@ -131,6 +131,25 @@ fn what_was_given_up_is_tried_again_when_what_is_seen_has_changed() {
 }
 
 #[test]
+fn what_waits_for_its_next_try_is_tried_at_once_when_the_engine_was_away() {
+    let mut world = Loop::new();
+    world.faults.fail("start", no_space());
+    world.put(workspace("w"));
+    world.until(|world| world.faults.times("start").len() == 7);
+    let id = world.container("w").expect("made");
+    world.faults.heal();
+    // A change is told, so that somebody looks.
+    world.meddle(|engine| {
+        engine.containers.get_mut(&id).expect("there").config.push('x');
+        engine.up = false;
+    });
+    world.advance(SECOND);
+    assert_eq!(world.view("w").status, Phase::Unknown);
+    world.meddle(|engine| engine.up = true);
+    assert!(world.is_ready("w"), "{:#?}", world.view("w"));
+}
+
+#[test]
 fn what_was_given_up_is_tried_again_when_the_engine_was_away() {
     let mut world = parked();
     world.faults.heal();
