@@ -47,6 +47,8 @@ pub(crate) struct Options {
     /// An engine of the test's own has its socket there, and sees that folder as it is here. The agent's own folder is
     /// made in it, and what the agent makes on that engine goes with the engine.
     pub(crate) machine: Option<PathBuf>,
+    /// More keys of `config.json`.
+    pub(crate) settings: serde_json::Value,
 }
 
 impl Options {
@@ -86,13 +88,16 @@ impl Agent {
         let unique = uuid::Uuid::new_v4().simple().to_string()[..10].to_owned();
         let first = free_ports();
         let published = first + PORTS.0;
-        let config = serde_json::json!({
+        let mut config = serde_json::json!({
             "port": 0,
             "workspacePrefix": format!("e2e-{unique}-"),
             "sshPorts": format!("{first}-{}", published - 1),
             "publishedPorts": format!("{published}-{}", published + PORTS.1 - 1),
             "docker": { "network": format!("perry-e2e-{unique}") },
         });
+        if let (Some(config), Some(more)) = (config.as_object_mut(), options.settings.as_object()) {
+            config.extend(more.clone());
+        }
         std::fs::write(folder.path().join("config.json"), config.to_string()).expect("written");
         let image = format!("perry-test:e2e-{unique}");
         let engine = options.engine("nobody");

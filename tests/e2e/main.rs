@@ -14,6 +14,7 @@ mod life;
 mod machine;
 mod many;
 mod restart;
+mod ssh;
 mod states;
 mod two;
 mod verbs;
