@@ -11,6 +11,7 @@ mod door;
 mod drift;
 mod engine;
 mod life;
+mod limits;
 mod machine;
 mod many;
 mod restart;
