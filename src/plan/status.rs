@@ -118,7 +118,7 @@ fn phase(picture: &Picture<'_>) -> Phase {
     let stopped = picture.workspace.spec.run() == crate::model::Run::Stopped;
     match verdict(picture) {
         Some(Verdict::Converged) if stopped => Phase::Stopped,
-        Some(Verdict::Converged) => Phase::Running,
+        Some(Verdict::Converged) if picture.failure.is_none() => Phase::Running,
         Some(Verdict::Unknown(_)) => Phase::Unknown,
         _ if stopped && is_up(look) => Phase::Stopping,
         _ if stopped => Phase::Stopped,

@@ -206,7 +206,12 @@ fn happen(bench: &Bench, workspace: &mut Workspace, mischief: &Mischief) {
         }
         Mischief::ImageRemoved => bench.world.meddle(|engine| engine.images.clear()),
         Mischief::PortTaken => bench.world.meddle(|engine| {
-            engine.taken.insert(22_000);
+            // Nobody can take a port from a container that is up.
+            let up =
+                |container: &Container| matches!(container.state, ContainerState::Running | ContainerState::Paused);
+            if !engine.containers.values().any(|container| up(container) && container.ports.contains(&22_000)) {
+                engine.taken.insert(22_000);
+            }
         }),
         Mischief::Adopted { replace } => adopt(bench, workspace, *replace),
     }
