@@ -286,6 +286,10 @@ fn lose(container: &mut Container, loss: Loss) {
 }
 
 fn adopt(bench: &Bench, workspace: &mut Workspace, replace: bool) {
+    // Once: the first would else be nobody's, with our volumes in use.
+    if workspace.metadata.adopted.is_some() {
+        return;
+    }
     let owner = desired_of(workspace).owner;
     let id = bench.world.meddle(|engine| {
         let container = engine.containers.values_mut().find(|container| container.owner.as_ref() == Some(&owner))?;
