@@ -3,7 +3,7 @@
 use std::fs;
 use std::path::Path;
 
-use crate::{perry, perry_with};
+use crate::{ASKING, perry, perry_with};
 
 fn folder() -> tempfile::TempDir {
     tempfile::tempdir().expect("a folder")
@@ -100,27 +100,7 @@ fn wrong_usage_ends_with_2_and_says_what_is_right() {
 #[test]
 fn an_agent_that_does_not_answer_is_named_with_how_to_start_one() {
     let (folder, address) = unreachable();
-    let manifest = concat!(env!("CARGO_MANIFEST_DIR"), "/examples/minimal.yaml");
-    for args in [
-        &["get"][..],
-        &["list", "-o", "json"],
-        &["get", "-w"],
-        &["apply", "-f", manifest],
-        &["diff", "-f", manifest],
-        &["describe", "web"],
-        &["start", "web"],
-        &["stop", "web", "db"],
-        &["restart", "web"],
-        &["delete", "web"],
-        &["wait", "web"],
-        &["events"],
-        &["exec", "web", "--", "ls"],
-        &["why", "web"],
-        &["agent", "info"],
-        &["agent", "kill"],
-        &["image", "build", "--if-missing"],
-        &["config", "show"],
-    ] {
+    for args in ASKING {
         let told = perry(folder.path(), args);
         let right = format!(
             "error: no agent answers at {address}: Connection refused (os error 111)\nhint: start one: perry agent run\n"

@@ -18,6 +18,30 @@ pub(crate) struct Told {
     pub(crate) err: String,
 }
 
+/// An example of a manifest.
+const MANIFEST: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/examples/minimal.yaml");
+/// A command line of each verb that asks an agent, and says the same of one that cannot be asked.
+const ASKING: &[&[&str]] = &[
+    &["get"],
+    &["list", "-o", "json"],
+    &["get", "-w"],
+    &["apply", "-f", MANIFEST],
+    &["diff", "-f", MANIFEST],
+    &["describe", "web"],
+    &["start", "web"],
+    &["stop", "web", "db"],
+    &["restart", "web"],
+    &["delete", "web"],
+    &["wait", "web"],
+    &["events"],
+    &["exec", "web", "--", "ls"],
+    &["why", "web"],
+    &["agent", "info"],
+    &["agent", "kill"],
+    &["image", "build", "--if-missing"],
+    &["config", "show"],
+];
+
 pub(crate) fn command(folder: &Path, args: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_perry"));
     command.args(args).env_clear().env("HOME", folder).env("PERRY_CONFIG_DIR", folder);

@@ -6,7 +6,7 @@ use perry::runtime::fake::Smooth;
 use serde_json::Value;
 
 use crate::agent::Agent;
-use crate::{Told, command, perry, perry_with};
+use crate::{ASKING, Told, command, perry, perry_with};
 
 const HEAD: &str = "apiVersion: perry.dev/v1\nkind: Workspace\nmetadata: ";
 
@@ -387,24 +387,7 @@ fn another_agent_at_the_address_that_a_killed_one_left_is_asked_for_nothing() {
     let killed = agent.left_by("c0ffee00-0000-4000-8000-000000000001");
     let before = agent.world.with(Clone::clone);
     let address = ok(&run(&agent, &["agent", "status"])).split([' ', ',']).nth(2).expect("an address").to_owned();
-    for args in [
-        &["list"][..],
-        &["get", "-w"],
-        &["apply", "-f", concat!(env!("CARGO_MANIFEST_DIR"), "/examples/minimal.yaml")],
-        &["describe", "web"],
-        &["start", "web"],
-        &["stop", "web", "web"],
-        &["restart", "web"],
-        &["delete", "web"],
-        &["wait", "web"],
-        &["events"],
-        &["exec", "web", "--", "ls"],
-        &["why", "web"],
-        &["agent", "info"],
-        &["agent", "kill"],
-        &["image", "build", "--if-missing"],
-        &["config", "show"],
-    ] {
+    for args in ASKING {
         let told = perry(killed.path(), args);
         let right = format!(
             "error: the agent of {} does not run; another one answers at {address}\nhint: start it: perry agent run\n",
