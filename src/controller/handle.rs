@@ -4,7 +4,7 @@ use async_trait::async_trait;
 
 use super::Controller;
 use crate::model::desired::Goal;
-use crate::model::observed::{ContainerSeen, ContainerState, EngineSeen, Seen};
+use crate::model::observed::{EngineSeen, Seen};
 use crate::model::{Action, DiskUsage, Event, Name, Reason, Verdict, Workspace};
 use crate::plan::{self, Look};
 use crate::runtime::Progress;
@@ -65,7 +65,7 @@ impl Controller {
     /// once it can.
     fn replaces(&self, workspace: &Workspace, look: &Look) -> Option<bool> {
         let running: Option<Vec<&str>> = match &look.observed.containers {
-            Seen::Present(all) => Some(all.iter().filter(|seen| is_up(seen)).map(|seen| seen.id.as_str()).collect()),
+            Seen::Present(all) => Some(all.iter().filter(|seen| seen.is_up()).map(|seen| seen.id.as_str()).collect()),
             Seen::Absent => Some(Vec::new()),
             Seen::Unknown(_) => None,
         };
@@ -78,10 +78,6 @@ impl Controller {
         let may_run = running.is_none_or(|all| !all.is_empty());
         if stuck && may_run && self.may_replace(workspace) { None } else { Some(false) }
     }
-}
-
-fn is_up(container: &ContainerSeen) -> bool {
-    matches!(container.state, ContainerState::Running | ContainerState::Paused)
 }
 
 #[async_trait]

@@ -107,6 +107,13 @@ pub struct ContainerSeen {
     pub isolation: Isolation,
 }
 
+impl ContainerSeen {
+    /// Whether something runs in it, or is frozen in it.
+    pub fn is_up(&self) -> bool {
+        matches!(self.state, ContainerState::Running | ContainerState::Paused)
+    }
+}
+
 /// What the agent put into a container before it started it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]

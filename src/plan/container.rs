@@ -32,7 +32,7 @@ impl<'a> Containers<'a> {
                 None => 1,
                 Some(_) => 2,
             };
-            (adoption, !is_up(container), container.name != desired.container.name, &container.id)
+            (adoption, !container.is_up(), container.name != desired.container.name, &container.id)
         });
         let named = others.into_iter().filter(|container| container.name == desired.container.name);
         let occupant = named.min_by_key(|container| &container.id);
@@ -54,10 +54,6 @@ pub(super) fn adopted<'a>(desired: &'a Desired, container: &ContainerSeen) -> Op
     desired.adopted.as_ref().filter(|adopted| container.owner.is_none() && adopted.is(&container.id))
 }
 
-pub(super) fn is_up(container: &ContainerSeen) -> bool {
-    matches!(container.state, ContainerState::Running | ContainerState::Paused)
-}
-
 /// What makes a paused container able to stop.
 fn unpaused(container: &ContainerSeen) -> Option<Action> {
     let id = || container.id.clone();
@@ -65,7 +61,7 @@ fn unpaused(container: &ContainerSeen) -> Option<Action> {
 }
 
 fn stop(container: &ContainerSeen) -> Vec<Action> {
-    let stop = is_up(container).then(|| Action::StopContainer { id: container.id.clone() });
+    let stop = container.is_up().then(|| Action::StopContainer { id: container.id.clone() });
     unpaused(container).into_iter().chain(stop).collect()
 }
 
@@ -141,7 +137,7 @@ fn create(
         return Err(name_taken(desired, occupant));
     }
     // One that is up holds its ports itself.
-    if !containers.kept.is_some_and(is_up) {
+    if !containers.kept.is_some_and(ContainerSeen::is_up) {
         ports_free(desired, observed)?;
     }
     let mut actions = network(desired, observed)?;

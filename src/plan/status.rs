@@ -4,11 +4,11 @@ use jiff::Timestamp;
 
 use crate::model::condition::{ConditionStatus as Is, ConditionType as Type};
 use crate::model::desired::Goal;
-use crate::model::observed::{ContainerState, Isolation, Service};
+use crate::model::observed::{ContainerSeen, ContainerState, Isolation, Service};
 use crate::model::view::{Startup, WorkerView};
 use crate::model::{Condition, Desired, Observed, Phase, Plan, Reason, Seen, Verdict, View, Workspace};
 
-use super::container::{self, Containers};
+use super::container::Containers;
 use super::volumes::is_ours;
 
 /// One look at the engine and what was concluded from it.
@@ -93,7 +93,7 @@ fn kept(look: &Look) -> Option<&crate::model::observed::ContainerSeen> {
 }
 
 fn is_up(look: &Look) -> bool {
-    Containers::of(&look.desired, &look.observed).is_ok_and(|containers| containers.ours().any(container::is_up))
+    Containers::of(&look.desired, &look.observed).is_ok_and(|containers| containers.ours().any(ContainerSeen::is_up))
 }
 
 /// The verdict of the latest look, if that look was for the present intent.
