@@ -17,6 +17,7 @@ pub mod error;
 pub mod init;
 pub mod keys;
 pub mod link;
+pub mod listening;
 pub mod serve;
 
 use std::ffi::OsString;
