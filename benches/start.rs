@@ -183,7 +183,7 @@ fn body_of(found: ContainerInspectResponse) -> ContainerCreateBody {
 /// What the agent would put in.
 fn archive() -> Bytes {
     let executable = Executable::read(&common::perry()).expect("the binary");
-    let plan = WorkerPlan { authorized_keys: Vec::new(), docker: true, hash: "bench".to_owned() };
+    let plan = WorkerPlan { docker: true, hash: "bench".to_owned(), ..WorkerPlan::default() };
     let bootstrap = Bootstrap {
         uid: "bench".to_owned(),
         name: "bench".to_owned(),

@@ -3,7 +3,7 @@
 
 use std::convert::Infallible;
 use std::io::IsTerminal;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -24,6 +24,7 @@ use crate::runtime::secret::Key;
 use crate::store::identity::{self, Identity};
 use crate::store::lock::HeldLock;
 use crate::store::migrate::{self, FoundAdoption};
+use crate::store::sources::HostFiles;
 use crate::store::{Admit, OsDisk, Store, StoreError, config, folder};
 use crate::watch::Hub;
 
@@ -112,12 +113,15 @@ impl Agent {
             config: (*self.config).clone(),
             executable: executable.hash().to_owned(),
         };
+        let home = std::env::home_dir().unwrap_or_else(|| PathBuf::from("/"));
+        let sources = Arc::new(HostFiles::new(&home, self.clock.clone()));
         let docker = Arc::new(Docker::new(docker::Settings {
             host,
             agent: self.identity.id.clone(),
             key: Key::new(self.identity.key.bytes().to_vec()),
             executable,
             run_folder: folder.join(RUN_FOLDER),
+            sources: sources.clone(),
         }));
         let hub = Hub::new(&uuid::Uuid::new_v4().simple().to_string(), crate::watch::Limits::default())?;
         let controller = Controller::new(controller::Parts {
@@ -143,6 +147,7 @@ impl Agent {
         let guard = Guard::new(&self.identity.id, listening.addresses(), &self.config.allowed_origins)?;
         let router = api::router(procedures, guard, Limits::default(), shutdown.clone());
         let looping = tokio::spawn(controller.clone().run());
+        tokio::spawn(follow_sources(sources, docker.clone()));
         tokio::spawn(complete_adoptions(self.store.clone(), docker, self.clock.clone()));
         lock.announce(&address.to_string())?;
         tracing::info!("listening on http://{address}");
@@ -161,6 +166,14 @@ impl Agent {
         let hostname = nix::unistd::gethostname().ok().and_then(|name| name.into_string().ok());
         let (id, started) = (self.identity.id.clone(), self.clock.wall());
         api::Identity { id, hostname: hostname.unwrap_or_else(|| "localhost".to_owned()), started }
+    }
+}
+
+/// Has workspaces looked at when a file that one of them is brought may have changed.
+async fn follow_sources(sources: Arc<HostFiles>, docker: Arc<Docker>) {
+    loop {
+        sources.changed().await;
+        docker.look_at_everything();
     }
 }
 

@@ -22,6 +22,7 @@ pub mod clock;
 pub mod contract;
 pub mod controller;
 pub mod model;
+pub mod nofollow;
 pub mod plan;
 pub mod queue;
 pub mod runtime;

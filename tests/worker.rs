@@ -32,11 +32,16 @@ struct World {
 }
 
 fn plan(hash: &str) -> WorkerPlan {
-    WorkerPlan { authorized_keys: vec!["ssh-ed25519 AAAA me".into()], docker: true, hash: hash.into() }
+    WorkerPlan {
+        authorized_keys: vec!["ssh-ed25519 AAAA me".into()],
+        docker: true,
+        hash: hash.into(),
+        ..WorkerPlan::default()
+    }
 }
 
 fn status(config: &str, docker: Service) -> Status {
-    Status { executable: "e".into(), config: config.into(), ssh: Service::NotInImage, docker }
+    Status { executable: "e".into(), config: config.into(), ssh: Service::NotInImage, docker, tasks: Vec::new() }
 }
 
 /// Tells what the test tells, and follows plans as PID 1 does.
@@ -77,6 +82,8 @@ impl World {
             bootstrap: folder.path().join("bootstrap.json"),
             authorized_keys: folder.path().join("authorized_keys"),
             executable: folder.path().join("perry"),
+            files_hash: folder.path().join("files"),
+            root: folder.path().join("root"),
             own: env!("CARGO_BIN_EXE_perry").into(),
         };
         let content = Bootstrap {
@@ -221,7 +228,8 @@ async fn watchers_are_limited_and_make_room_when_they_leave() {
 async fn a_plan_is_answered_once_it_is_followed_and_is_kept() {
     let mut world = World::new().await;
     let client = world.client().await;
-    let new = WorkerPlan { authorized_keys: vec!["ssh-rsa BBBB you".into()], docker: false, hash: "h2".into() };
+    let new =
+        WorkerPlan { authorized_keys: vec!["ssh-rsa BBBB you".into()], hash: "h2".into(), ..WorkerPlan::default() };
     let (code, body) = client.ask("PUT", "/v1/config", serde_json::to_vec(&new).unwrap()).await;
     assert_eq!((code, body.as_str()), (204, ""));
     let health = client.health().await;

@@ -91,7 +91,12 @@ async fn a_new_plan_changes_keys_and_turns_docker_off_and_on() {
     let (made, client) = Box::start(&Options { keys: vec![old_public], ..Options::full() }).await;
     wait_until_all_run(&client).await;
     let put = |docker: bool, hash: &str| {
-        let plan = WorkerPlan { authorized_keys: vec![new_public.clone()], docker, hash: hash.into() };
+        let plan = WorkerPlan {
+            authorized_keys: vec![new_public.clone()],
+            docker,
+            hash: hash.into(),
+            ..WorkerPlan::default()
+        };
         (serde_json::to_vec(&plan).unwrap(), client.clone())
     };
     let (plan, asker) = put(false, "h2");

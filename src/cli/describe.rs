@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 
 use crate::contract::{EventsInput, NameInput};
 use crate::model::view::StepState;
-use crate::model::{ConditionStatus, DiskUsage, Event, Name, View};
+use crate::model::{ConditionStatus, DiskUsage, Event, Name, TaskState, View};
 
 use super::context::Context;
 use super::failure::{DONE, Outcome};
@@ -62,6 +62,7 @@ fn text(context: &Context, view: &View, events: &[Event]) -> String {
     section("Ports", ports(view));
     section("Conditions", conditions(context, view));
     section("Start", startup(view));
+    section("Tasks", tasks(context, view));
     let recent = &events[events.len().saturating_sub(EVENTS)..];
     section("Events", if recent.is_empty() { String::new() } else { events::text(context, recent) });
     text
@@ -144,6 +145,27 @@ fn startup(view: &View) -> String {
         let time = step.duration_ms.map(values::span).unwrap_or_default();
         let message = values::line(step.message.as_deref().unwrap_or_default());
         table.row(vec![step.name.clone(), state.to_owned(), time, message]);
+    }
+    table.render()
+}
+
+/// What the worker runs for the spec.
+fn tasks(context: &Context, view: &View) -> String {
+    let Some(worker) = view.worker.as_ref().filter(|worker| !worker.tasks.is_empty()) else { return String::new() };
+    let mut table = Table::new(&["TASK", "STATE", "CODE", "TIME", "MESSAGE"]);
+    for task in &worker.tasks {
+        let state = match task.state {
+            TaskState::Waiting => "waiting",
+            TaskState::Running => "running",
+            TaskState::Succeeded => "succeeded",
+            TaskState::Retrying => "retrying",
+            TaskState::Failed => "failed",
+        };
+        let end = task.ended_at.or((task.state == TaskState::Running).then(|| context.now()));
+        let took = task.started_at.zip(end).map(|(start, end)| end.duration_since(start).as_millis());
+        let time = took.and_then(|took| u64::try_from(took).ok()).map(values::span).unwrap_or_default();
+        let code = task.exit_code.map(|code| code.to_string()).unwrap_or_default();
+        table.row(vec![task.name.to_string(), state.to_owned(), code, time, values::line(&task.message)]);
     }
     table.render()
 }

@@ -6,6 +6,7 @@
 //! | `GET /v1/health` | [`WorkerSeen`](crate::model::observed::WorkerSeen) as JSON |
 //! | `GET /v1/watch` | the same, one JSON document a line: at once, at each change; an empty line every 15 s |
 //! | `PUT /v1/config` with a [`WorkerPlan`] | 204 once it is followed; health shows its hash from then on |
+//! | `PUT /v1/files/{hash}` with a tar | 204 once they are written; health shows the hash, and what could not be written, from then on |
 //! | `POST /v1/exec` with an [`ExecRequest`] | [`ExecResponse`] |
 //! | `POST /v1/reload` | 202; init replaces itself and `serve` by the executable now at [`EXECUTABLE`], and reads [`BOOTSTRAP`] again. The connection ends. 500 where the executable is not fit: nothing has changed then |
 //!
@@ -24,6 +25,8 @@ pub const EXECUTABLE: &str = "/.perry/perry";
 pub const BOOTSTRAP: &str = "/.perry/bootstrap.json";
 /// The keys that sshd accepts besides those in the home folder, written by the worker.
 pub const AUTHORIZED_KEYS: &str = "/.perry/authorized_keys";
+/// The hash of the files that were brought since the start, written by the worker once they are there.
+pub const FILES_HASH: &str = "/.perry/files";
 /// The folder where the worker's socket is; where agent and engine share a machine, a folder of the host is mounted here.
 pub const SOCKET_FOLDER: &str = "/run/perry";
 /// The worker's socket.

@@ -9,12 +9,18 @@ use futures::future::{Either, select};
 use super::memory::{Decision, Memory};
 use super::policy::judge;
 use super::{Controller, Slot, locked};
-use crate::model::{Action, Metadata, Name, Observed, Reason, Severity, Workspace};
+use crate::model::{
+    Action, ConditionStatus, ConditionType, Metadata, Name, Observed, Reason, Severity, Shown, View, Workspace,
+};
 use crate::plan::{Context, Failure, Look, desired, plan};
 use crate::runtime::RuntimeError;
 
 /// How long a look may take before everything counts as unknown.
 const LOOK_DEADLINE: Duration = Duration::from_secs(30);
+
+/// What may fail although the workspace is ready.
+const ON_THE_SIDE: [ConditionType; 3] =
+    [ConditionType::HooksSucceeded, ConditionType::ToolsInstalled, ConditionType::FilesSynced];
 
 /// After how long to look again; `None`: only when there is a reason.
 pub(super) type Next = Option<Duration>;
@@ -31,10 +37,10 @@ impl Controller {
         let look = self.look(&workspace).await;
         let now = self.parts.clock.monotonic();
         let actions = look.plan.actions.clone();
-        let was_ready = self.is_ready(name);
+        let before = self.shown(name);
         let decision = self.memory_of(&workspace, |memory| memory.decide(look, now));
         self.publish(name);
-        self.note_readiness(&workspace, was_ready);
+        self.note_changes(&workspace, before.as_ref().map(|shown| &***shown));
         self.follow(&workspace, decision, &actions, slot).await
     }
 
@@ -254,14 +260,29 @@ impl Controller {
         locked(&self.blind).reset(name);
     }
 
-    fn is_ready(&self, name: &Name) -> bool {
-        self.parts.hub.get(name.as_str()).is_some_and(|view| view.is_true(crate::model::ConditionType::Ready))
+    fn shown(&self, name: &Name) -> Option<Arc<Shown>> {
+        self.parts.hub.get(name.as_str())
     }
 
-    fn note_readiness(&self, workspace: &Workspace, was_ready: bool) {
-        let is_ready = self.is_ready(&workspace.metadata.name);
-        if is_ready && !was_ready {
+    /// An event for each thing that people wait for, or are to mend, and that this look showed for the first time.
+    fn note_changes(&self, workspace: &Workspace, before: Option<&View>) {
+        let Some(after) = self.shown(&workspace.metadata.name) else { return };
+        if after.is_true(ConditionType::Ready) && !before.is_some_and(|view| view.is_true(ConditionType::Ready)) {
             self.event(workspace, Severity::Normal, "Ready", "it can be used");
+        }
+        for kind in ON_THE_SIDE {
+            let Some(condition) = after.condition(kind) else { continue };
+            let known = before.and_then(|view| view.condition(kind));
+            if known.is_some_and(|known| (known.status, &known.reason) == (condition.status, &condition.reason)) {
+                continue;
+            }
+            match condition.status {
+                ConditionStatus::True => self.event(workspace, Severity::Normal, &format!("{kind:?}"), ""),
+                ConditionStatus::False => {
+                    self.event(workspace, Severity::Warning, &condition.reason, &condition.message);
+                }
+                ConditionStatus::Unknown => {}
+            }
         }
     }
 }

@@ -6,6 +6,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
+use super::FileSpec;
 use super::desired::{ContainerPlan, Owner, VolumePlan, WorkerPlan};
 
 /// How long a container has to end by itself before it is killed.
@@ -87,6 +88,16 @@ pub enum Action {
         /// What it is told.
         worker: WorkerPlan,
     },
+    /// Bring files of the agent's host into a running container. What they hold is read when it is done: no action
+    /// carries it.
+    SyncFiles {
+        /// The container's id.
+        id: String,
+        /// Whose it is.
+        owner: Owner,
+        /// Which ones.
+        files: Vec<FileSpec>,
+    },
     /// Resume a paused container.
     UnpauseContainer {
         /// Its id.
@@ -125,6 +136,7 @@ impl Action {
             Self::ReattachNetwork { .. } => "reattach-network",
             Self::StartContainer { .. } => "start",
             Self::ConfigureWorker { .. } => "configure-worker",
+            Self::SyncFiles { .. } => "sync-files",
             Self::UnpauseContainer { .. } => "unpause",
             Self::StopContainer { .. } => "stop",
             Self::RemoveContainer { .. } => "remove",
@@ -143,6 +155,7 @@ impl Action {
             Self::ReattachNetwork { .. } => "NetworkReattached",
             Self::StartContainer { .. } => "Started",
             Self::ConfigureWorker { .. } => "WorkerConfigured",
+            Self::SyncFiles { .. } => "FilesSynced",
             Self::UnpauseContainer { .. } => "Unpaused",
             Self::StopContainer { .. } => "Stopped",
             Self::RemoveContainer { .. } => "ContainerRemoved",
@@ -186,6 +199,10 @@ impl fmt::Display for Action {
             Self::ReattachNetwork { id, network } => write!(f, "attach container {} to network {network}", short(id)),
             Self::StartContainer { id, .. } => write!(f, "start container {}", short(id)),
             Self::ConfigureWorker { id, .. } => write!(f, "configure the worker of container {}", short(id)),
+            Self::SyncFiles { id, files, .. } => {
+                let plural = if files.len() == 1 { "" } else { "s" };
+                write!(f, "bring {} file{plural} into container {}", files.len(), short(id))
+            }
             Self::UnpauseContainer { id } => write!(f, "unpause container {}", short(id)),
             Self::StopContainer { id } => write!(f, "stop container {}", short(id)),
             Self::RemoveContainer { id } => write!(f, "remove container {}", short(id)),

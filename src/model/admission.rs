@@ -10,7 +10,7 @@ mod image;
 mod keys;
 mod labels;
 mod outside;
-mod paths;
+pub(in crate::model) mod paths;
 mod ports;
 mod validate;
 

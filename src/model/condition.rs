@@ -27,6 +27,10 @@ pub enum ConditionType {
     DockerReady,
     /// Clone and hooks went well.
     HooksSucceeded,
+    /// The tools of the spec are installed.
+    ToolsInstalled,
+    /// The files of the host that it is to have were brought.
+    FilesSynced,
     /// What separates it from the host is more than namespaces of a privileged container.
     Isolated,
 }

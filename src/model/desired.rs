@@ -6,7 +6,9 @@ use std::collections::BTreeMap;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use super::{Name, Uid};
+use super::sync::FilesPlan;
+use super::workspace::{CloneSpec, Hooks};
+use super::{Name, Uid, Variables};
 
 /// Where the home volume is mounted: the home folder of the user `workspace`.
 pub const HOME: &str = "/home/workspace";
@@ -42,6 +44,8 @@ pub struct Desired {
     pub container: ContainerPlan,
     /// What the worker inside is told.
     pub worker: WorkerPlan,
+    /// Files of the agent's host that are brought into it.
+    pub files: FilesPlan,
     /// The id of a container without labels that belongs to it all the same.
     pub adopted: Option<AdoptedContainer>,
 }
@@ -136,13 +140,28 @@ pub struct PortPlan {
 }
 
 /// What the worker is told; it can change while the container runs.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct WorkerPlan {
     /// Public keys for ssh.
     pub authorized_keys: Vec<String>,
     /// Whether to start dockerd where the image has it.
     pub docker: bool,
+    /// Environment of everything inside, where the container's own has no such variable.
+    #[serde(default)]
+    pub env: Variables,
+    /// What to clone, once.
+    #[serde(default)]
+    pub clone: Option<CloneSpec>,
+    /// What to run, once and at each start.
+    #[serde(default)]
+    pub hooks: Hooks,
+    /// What to install.
+    #[serde(default)]
+    pub tools: Vec<String>,
+    /// Files are brought before anything of the above is run.
+    #[serde(default)]
+    pub files: bool,
     /// Hash of the fields above, reported back by the worker.
     pub hash: String,
 }

@@ -6,6 +6,7 @@ use jiff::Timestamp;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::TaskSeen;
 use super::desired::Owner;
 
 /// What a look at one thing showed.
@@ -52,6 +53,8 @@ pub struct Observed {
     pub volumes_complete: bool,
     /// The worker, in a running container.
     pub worker: Seen<WorkerSeen>,
+    /// The files of the host that are to be brought into it.
+    pub sources: SourcesSeen,
     /// Host ports of the plan that somebody else listens on; looked at only while the container is not running.
     pub ports_taken: BTreeSet<u16>,
 }
@@ -67,6 +70,7 @@ impl Observed {
             volumes: BTreeMap::new(),
             volumes_complete: false,
             worker: Seen::Unknown(why.to_owned()),
+            sources: SourcesSeen::default(),
             ports_taken: BTreeSet::new(),
         }
     }
@@ -120,6 +124,8 @@ impl ContainerSeen {
 pub struct Prepared {
     /// Hash of the worker's executable.
     pub worker: String,
+    /// Hash of what the worker was told.
+    pub config: String,
     /// The restart that it was last started for.
     pub restarted_at: Option<Timestamp>,
 }
@@ -180,6 +186,46 @@ pub struct WorkerSeen {
     pub ssh: Service,
     /// dockerd.
     pub docker: Service,
+    /// What is run for the spec.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub tasks: Vec<TaskSeen>,
+    /// The files that were brought into it since its start.
+    #[serde(default)]
+    pub files: FilesSeen,
+}
+
+/// The files that a worker was brought.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", default)]
+pub struct FilesSeen {
+    /// Hash of what was brought last; empty where nothing was.
+    pub hash: String,
+    /// What could not be written, each with its reason.
+    pub faults: Vec<FileFault>,
+}
+
+/// The files of the host that a workspace is to have.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct SourcesSeen {
+    /// Hash of their content and of where they go; empty where there are none.
+    pub hash: String,
+    /// What cannot be read, each with its reason.
+    pub faults: Vec<FileFault>,
+}
+
+/// A file that could not be brought.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct FileFault {
+    /// Which one, as it was written.
+    pub path: String,
+    /// Why, for people.
+    pub message: String,
+}
+
+impl std::fmt::Display for FileFault {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{} {}", self.path, self.message)
+    }
 }
 
 /// A server inside a workspace.

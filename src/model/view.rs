@@ -6,7 +6,7 @@ use jiff::Timestamp;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{Condition, ConditionStatus, ConditionType, Name, Spec, Uid};
+use super::{Condition, ConditionStatus, ConditionType, Name, Spec, TaskSeen, Uid};
 
 /// One word for what a workspace is doing, for lists.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -95,6 +95,9 @@ pub struct WorkerView {
     pub version: String,
     /// Whether it answered when last asked.
     pub healthy: bool,
+    /// What it runs for the spec.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub tasks: Vec<TaskSeen>,
 }
 
 /// The steps of a start.

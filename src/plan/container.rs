@@ -200,7 +200,11 @@ fn start(
     let mut actions = attach(desired, observed, container)?;
     let (id, owner) = (container.id.clone(), desired.owner.clone());
     let adopted = adopted(desired, container).is_some();
-    let installed = container.prepared.as_ref().is_some_and(|prepared| prepared.worker == context.executable);
+    // What is run at a start is run by what the worker was told before it.
+    let installed = container
+        .prepared
+        .as_ref()
+        .is_some_and(|prepared| prepared.worker == context.executable && prepared.config == desired.worker.hash);
     if !installed && !adopted {
         actions.push(Action::InstallWorker { id: id.clone(), owner: owner.clone(), worker: desired.worker.clone() });
     }

@@ -3,8 +3,9 @@
 use crate::model::desired::{
     AdoptedContainer, ContainerPlan, DOCKER_DATA, Desired, Goal, HOME, Owner, PortPlan, VolumePlan, WorkerPlan,
 };
+use crate::model::sync::FilesPlan;
 use crate::model::workspace::{SSH_PORT, SSH_PORT_NAME};
-use crate::model::{Config, Run, Workspace};
+use crate::model::{Config, Run, Variables, Workspace};
 
 use super::fingerprint;
 
@@ -39,6 +40,7 @@ pub fn desired(workspace: &Workspace, settings: &Settings) -> Desired {
         container: container(workspace, settings),
         volumes,
         worker: worker(workspace, settings),
+        files: FilesPlan::of(&workspace.spec, &settings.config),
         adopted,
     }
 }
@@ -109,11 +111,20 @@ fn ports(workspace: &Workspace, config: &Config) -> Vec<PortPlan> {
 }
 
 fn worker(workspace: &Workspace, settings: &Settings) -> WorkerPlan {
-    let mut authorized_keys = settings.config.ssh.authorized_keys.clone();
-    authorized_keys.extend(workspace.spec.ssh.authorized_keys.iter().cloned());
+    let (spec, config) = (&workspace.spec, &settings.config);
+    let mut authorized_keys = config.ssh.authorized_keys.clone();
+    authorized_keys.extend(spec.ssh.authorized_keys.iter().cloned());
     authorized_keys.sort();
     authorized_keys.dedup();
-    let docker = workspace.spec.docker;
-    let hash = fingerprint::of_json(&(&authorized_keys, docker));
-    WorkerPlan { authorized_keys, docker, hash }
+    let plan = WorkerPlan {
+        authorized_keys,
+        docker: spec.docker,
+        env: Variables(config.sync.env.clone()),
+        clone: spec.clone.clone(),
+        hooks: spec.hooks.clone(),
+        tools: spec.tools.clone(),
+        files: !FilesPlan::of(spec, config).bring.is_empty(),
+        hash: String::new(),
+    };
+    WorkerPlan { hash: fingerprint::of_json(&plan), ..plan }
 }

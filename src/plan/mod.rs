@@ -8,6 +8,7 @@ mod container;
 mod derive;
 mod fingerprint;
 mod status;
+mod tasks;
 mod teardown;
 mod volumes;
 mod worker;

@@ -9,6 +9,7 @@ use crate::model::view::{Startup, WorkerView};
 use crate::model::{Condition, Desired, Observed, Phase, Plan, Reason, Seen, Verdict, View, Workspace};
 
 use super::container::Containers;
+use super::tasks;
 use super::volumes::is_ours;
 
 /// One look at the engine and what was concluded from it.
@@ -82,9 +83,11 @@ pub fn project(picture: &Picture<'_>) -> View {
         spec: workspace.spec.clone(),
         conditions: conditions(picture),
         startup: picture.startup.cloned(),
-        worker: seen_by
-            .and_then(|observed| observed.worker.present())
-            .map(|worker| WorkerView { version: worker.version.clone(), healthy: true }),
+        worker: seen_by.and_then(|observed| observed.worker.present()).map(|worker| WorkerView {
+            version: worker.version.clone(),
+            healthy: true,
+            tasks: worker.tasks.clone(),
+        }),
     }
 }
 
@@ -141,7 +144,7 @@ fn conditions(picture: &Picture<'_>) -> Vec<Condition> {
         said.extend([image(look), volumes(look), container_running(look)]);
         said.extend(services(look));
         said.extend(isolated(look));
-        said.extend(hooks(picture));
+        said.extend(tasks::conditions(picture.workspace, look));
     }
     said.into_iter().map(|(kind, status, reason)| dated(picture, kind, status, &reason)).collect()
 }
@@ -295,15 +298,5 @@ fn isolated(look: &Look) -> Option<Said> {
             let message = "Docker inside needs a privileged container here; install sysbox-runc, or set docker: false";
             say(Type::Isolated, Is::False, "Privileged", message)
         }
-    })
-}
-
-/// Said only where the spec asks for something that this version keeps but does not act on yet.
-fn hooks(picture: &Picture<'_>) -> Option<Said> {
-    let spec = &picture.workspace.spec;
-    let asked = spec.clone.is_some() || spec.hooks != crate::model::workspace::Hooks::default();
-    asked.then(|| {
-        let message = "this version keeps spec.clone and spec.hooks but does not run them yet";
-        say(Type::HooksSucceeded, Is::Unknown, "NotSupported", message)
     })
 }

@@ -22,6 +22,9 @@ pub(super) fn plan(desired: &Desired, observed: &Observed, container: &Container
         Seen::Present(seen) if seen.config != desired.worker.hash => {
             act(vec![Action::ConfigureWorker { id, owner, worker }])
         }
+        Seen::Present(seen) if seen.files.hash != observed.sources.hash => {
+            act(vec![Action::SyncFiles { id, owner, files: desired.files.bring.clone() }])
+        }
         Seen::Present(seen) => Err(services(desired, seen)),
     }
 }

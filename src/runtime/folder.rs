@@ -27,6 +27,9 @@ pub struct Record {
     pub container_id: String,
     /// Hash of the worker's executable; empty where none was put in.
     pub worker: String,
+    /// Hash of what the worker was told; empty where nobody noted it.
+    #[serde(default)]
+    pub config: String,
     /// The restart that it was last started for.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub restarted_at: Option<Timestamp>,
@@ -84,6 +87,21 @@ impl Folder {
         file.write_all(&serde_json::to_vec(record).map_err(io::Error::other)?)?;
         // Not synced: a record that is lost with the machine's power is rebuilt by putting the worker in again.
         fs::rename(temporary, self.0.join(RECORD))
+    }
+
+    /// Changes the record of a container, or begins one.
+    ///
+    /// # Errors
+    /// It could not be written.
+    pub fn note(&self, container_id: &str, change: impl FnOnce(&mut Record)) -> io::Result<()> {
+        let mut record = self.record(container_id).unwrap_or_else(|| Record {
+            container_id: container_id.to_owned(),
+            worker: String::new(),
+            config: String::new(),
+            restarted_at: None,
+        });
+        change(&mut record);
+        self.write_record(&record)
     }
 
     /// Removes everything that was kept. What is not there is no error.
@@ -146,8 +164,12 @@ mod tests {
     fn a_record_is_read_back_for_its_container_only() {
         let (_run, folder) = folder();
         assert_eq!(folder.record("c"), None);
-        let record =
-            Record { container_id: "c".to_owned(), worker: "w".to_owned(), restarted_at: Some(Timestamp::UNIX_EPOCH) };
+        let record = Record {
+            container_id: "c".to_owned(),
+            worker: "w".to_owned(),
+            config: "h".to_owned(),
+            restarted_at: Some(Timestamp::UNIX_EPOCH),
+        };
         folder.write_record(&record).expect("written");
         assert_eq!(folder.record("c"), Some(record));
         assert_eq!(folder.record("d"), None);

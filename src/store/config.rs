@@ -11,7 +11,7 @@ use serde_path_to_error::Segment;
 
 use super::disk::Disk;
 use crate::model::files::CONFIG;
-use crate::model::{Config, Issue, Issues};
+use crate::model::{Config, Issue, Issues, sync};
 
 /// The longest `config.json` that is read, in bytes.
 const LIMIT: u64 = 1 << 20;
@@ -259,11 +259,13 @@ fn check_lists(config: &Config, issues: &mut Issues) {
         }
     }
     for (index, file) in config.sync.files.iter().enumerate() {
-        for (side, path) in [("from", &file.from), ("to", &file.to)] {
-            if !(path.starts_with("~/") || path.starts_with('/')) || path.contains('\0') {
-                let message = format!("{path:?} is no path from a fixed place: write /… or ~/…");
-                issues.push(&format!("sync.files.{index}.{side}"), message);
-            }
+        let path = &file.from;
+        if !(path.starts_with("~/") || path.starts_with('/')) || path.contains('\0') {
+            let message = format!("{path:?} is no path from a fixed place: write /… or ~/…");
+            issues.push(&format!("sync.files.{index}.from"), message);
+        }
+        if let Some(fault) = sync::target_fault(&file.to) {
+            issues.push(&format!("sync.files.{index}.to"), fault);
         }
     }
     for name in config.sync.env.keys() {

@@ -18,6 +18,7 @@ pub mod lock;
 pub mod migrate;
 pub mod outside;
 pub mod sim_disk;
+pub mod sources;
 mod writer;
 
 use std::collections::BTreeMap;

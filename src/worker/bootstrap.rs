@@ -70,7 +70,12 @@ mod tests {
             name: "n".into(),
             secret: "s".into(),
             executable: "e".into(),
-            plan: WorkerPlan { authorized_keys: vec!["ssh-ed25519 AAAA me".into()], docker: true, hash: "h".into() },
+            plan: WorkerPlan {
+                authorized_keys: vec!["ssh-ed25519 AAAA me".into()],
+                docker: true,
+                hash: "h".into(),
+                ..WorkerPlan::default()
+            },
         }
     }
 

@@ -12,7 +12,9 @@ use std::process::{Command, ExitCode};
 
 use nix::unistd::{Gid, Uid, setgid, setgroups, setuid};
 
+use crate::contract::worker::BOOTSTRAP;
 use crate::worker::accounts::{Account, default_user};
+use crate::worker::{bootstrap, environment};
 
 /// What a login shell would search, where the container's environment has no PATH.
 pub const DEFAULT_PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
@@ -23,15 +25,17 @@ pub fn run(args: &[OsString]) -> ExitCode {
         return refuse("no program was named", 126);
     };
     let (account, groups) = default_user(Path::new("/"));
+    // Read while root may; a worker without a plan has nothing to bring.
+    let plan = bootstrap::read(Path::new(BOOTSTRAP)).map(|bootstrap| bootstrap.plan).unwrap_or_default();
     if let Err(error) = become_user(&account, &groups) {
         return refuse(&format!("cannot become the user {}: {error}", account.name), 126);
     }
     let mut command = Command::new(program);
-    command.args(rest).env("HOME", &account.home).env("USER", &account.name).env("LOGNAME", &account.name);
+    command.args(rest).envs(environment::brought(&plan.env, |name| env::var_os(name).is_some()));
+    command.env("HOME", &account.home).env("USER", &account.name).env("LOGNAME", &account.name);
     command.env("SHELL", &account.shell);
-    if env::var_os("PATH").is_none() {
-        command.env("PATH", DEFAULT_PATH);
-    }
+    let path = env::var("PATH").unwrap_or_else(|_| DEFAULT_PATH.to_owned());
+    command.env("PATH", environment::path(&path, &account.home));
     // A home that is missing must not keep anybody from looking at what is wrong.
     if env::set_current_dir(&account.home).is_err() {
         let _ = env::set_current_dir("/");

@@ -3,6 +3,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::model::TaskSeen;
 use crate::model::observed::Service;
 
 /// What PID 1 tells `serve`, as one JSON line: at its start and at each change.
@@ -16,6 +17,8 @@ pub struct Status {
     pub ssh: Service,
     /// dockerd.
     pub docker: Service,
+    /// What is run for the spec.
+    pub tasks: Vec<TaskSeen>,
 }
 
 /// What `serve` tells PID 1, as one line with one word.
@@ -25,6 +28,8 @@ pub enum Request {
     Ready,
     /// The bootstrap file holds a new plan.
     Configure,
+    /// Files were brought.
+    Files,
     /// The executable was replaced, tried and found good: take it.
     Reload,
 }
@@ -35,12 +40,15 @@ impl Request {
         match self {
             Self::Ready => "ready",
             Self::Configure => "configure",
+            Self::Files => "files",
             Self::Reload => "reload",
         }
     }
 
     /// The request that a word stands for.
     pub fn parse(word: &str) -> Option<Self> {
-        [Self::Ready, Self::Configure, Self::Reload].into_iter().find(|request| request.word() == word.trim())
+        [Self::Ready, Self::Configure, Self::Files, Self::Reload]
+            .into_iter()
+            .find(|request| request.word() == word.trim())
     }
 }

@@ -4,21 +4,25 @@
 //! supervises containerd, dockerd, sshd and `perry worker serve` ([`serve`]), which answers the agent over the protocol of
 //! [`crate::contract::worker`]. `perry worker connect` ([`connect`]) bridges stdin and stdout to `serve`'s socket;
 //! `perry worker enter` ([`enter`]) runs a command as the image's user; `perry worker check` ([`check`]) tells whether an
-//! executable and its bootstrap are fit to take over.
+//! executable and its bootstrap are fit to take over. `perry worker clone` ([`clone`]) and `perry worker tools` ([`tools`])
+//! are what PID 1 has done for a spec, beside its hooks.
 //!
 //! The users of an image are read from its files ([`accounts`]): the libc that is linked in statically must not load
 //! the image's name-service modules.
 
 pub mod accounts;
 pub mod bootstrap;
+pub mod clone;
 pub mod connect;
 pub mod enter;
+pub mod environment;
 pub mod error;
 pub mod init;
 pub mod keys;
 pub mod link;
 pub mod listening;
 pub mod serve;
+pub mod tools;
 
 use std::ffi::OsString;
 use std::io::Write;
@@ -37,6 +41,9 @@ pub fn run(args: &[OsString]) -> Option<ExitCode> {
         "serve" => Some(serve::run()),
         "connect" => Some(connect::run()),
         "enter" => Some(enter::run(rest)),
+        "clone" => Some(clone::run()),
+        "credential" => Some(clone::credential(rest.first().and_then(|verb| verb.to_str()))),
+        "tools" => Some(tools::run()),
         "check" => Some(check(Path::new(BOOTSTRAP))),
         _ => None,
     }

@@ -88,15 +88,13 @@ fn every_fault_is_said_at_once_with_its_path() {
 }
 
 #[test]
-fn what_this_version_does_not_act_on_is_kept_with_a_warning() {
+fn a_password_in_a_url_is_warned_of_without_repeating_it() {
     let config = Config::default();
     let mut document = minimal("a");
     document.spec.clone =
         Some(CloneSpec { url: "https://me:pw@example.com/a.git".to_owned(), branch: None, path: None });
-    document.spec.tools = vec!["claude".to_owned()];
     let admitted = admit(None, &document, &State::default(), &settings(&config, "u")).expect("admitted");
-    assert_eq!(admitted.workspace.spec.tools, ["claude"]);
-    assert_eq!(admitted.warnings.len(), 3);
+    assert_eq!(admitted.warnings.len(), 1);
     assert!(admitted.warnings.iter().all(|warning| !warning.contains("pw")), "{:?}", admitted.warnings);
 }
 

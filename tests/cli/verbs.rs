@@ -199,9 +199,13 @@ fn what_the_agent_says_of_a_manifest_is_told_at_its_line() {
 #[test]
 fn warnings_go_to_stderr() {
     let agent = agent();
-    let told = apply(&agent, &format!("{HEAD}{{ name: a }}\nspec: {{ tools: [ claude ] }}\n"), &[]);
+    let told =
+        apply(&agent, &format!("{HEAD}{{ name: a }}\nspec: {{ clone: {{ url: 'https://me:pw@x.org/a' }} }}\n"), &[]);
     assert_eq!((told.code, told.out.as_str()), (0, "a created\n"));
-    assert_eq!(told.err, "warning: a: spec.tools is kept, but this version does not act on it yet\n");
+    assert_eq!(
+        told.err,
+        "warning: a: spec.clone.url has a password in it, which everybody with access to the agent can read\n"
+    );
 }
 
 #[test]

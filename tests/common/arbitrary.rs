@@ -5,7 +5,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use jiff::Timestamp;
 use perry::model::desired::Owner;
 use perry::model::observed::{
-    ContainerSeen, ContainerState, EngineSeen, Isolation, Prepared, Service, VolumeSeen, WorkerSeen,
+    ContainerSeen, ContainerState, EngineSeen, FilesSeen, Isolation, Prepared, Service, SourcesSeen, VolumeSeen,
+    WorkerSeen,
 };
 use perry::model::quantity::{Bytes, Cpus};
 use perry::model::workspace::{Adopted, CloneSpec, Hooks, PortSpec, Resources, SshSpec, VolumeSpec};
@@ -141,9 +142,11 @@ pub(crate) fn state() -> impl Strategy<Value = ContainerState> {
     ]
 }
 
-fn prepared() -> impl Strategy<Value = Option<Prepared>> {
-    let prepared = (one_of(&[fixture::EXECUTABLE.to_owned(), "worker-0".to_owned()]), restarted_at());
-    option::weighted(0.8, prepared.prop_map(|(worker, restarted_at)| Prepared { worker, restarted_at }))
+fn prepared(right: &str) -> impl Strategy<Value = Option<Prepared>> + use<> {
+    let worker = one_of(&[fixture::EXECUTABLE.to_owned(), "worker-0".to_owned()]);
+    let prepared = (worker, one_of(&[right.to_owned(), String::new()]), restarted_at());
+    let prepared = prepared.prop_map(|(worker, config, restarted_at)| Prepared { worker, config, restarted_at });
+    option::weighted(0.8, prepared)
 }
 
 fn container(desired: &Desired) -> impl Strategy<Value = ContainerSeen> + use<> {
@@ -153,19 +156,20 @@ fn container(desired: &Desired) -> impl Strategy<Value = ContainerSeen> + use<> 
     let network = prop_oneof![3 => Just(Some(NETWORK.to_owned())), 1 => Just(Some("n0".to_owned())), 1 => Just(None)];
     let id = one_of(&[ID.to_owned(), "c0".to_owned(), "c2".to_owned(), "c3".to_owned()]);
     let isolation = one_of(&[Isolation::Privileged, Isolation::Sysbox, Isolation::Unprivileged]);
-    (id, called, owner(&desired.owner), fingerprint, state(), restarted_at(), prepared(), network, isolation).prop_map(
-        |(id, name, owner, fingerprint, state, started_at, prepared, network, isolation)| ContainerSeen {
-            id,
-            name,
-            owner,
-            fingerprint,
-            state,
-            started_at,
-            prepared,
-            network,
-            isolation,
-        },
+    (
+        id,
+        called,
+        owner(&desired.owner),
+        fingerprint,
+        state(),
+        restarted_at(),
+        prepared(&desired.worker.hash),
+        network,
+        isolation,
     )
+        .prop_map(|(id, name, owner, fingerprint, state, started_at, prepared, network, isolation)| {
+            ContainerSeen { id, name, owner, fingerprint, state, started_at, prepared, network, isolation }
+        })
 }
 
 fn service() -> BoxedStrategy<Service> {
@@ -176,12 +180,15 @@ fn service() -> BoxedStrategy<Service> {
 fn worker(desired: &Desired) -> impl Strategy<Value = WorkerSeen> + use<> {
     let config = prop_oneof![4 => Just(desired.worker.hash.clone()), 1 => Just(String::new())];
     let executable = prop_oneof![4 => Just(fixture::EXECUTABLE.to_owned()), 1 => Just("worker-0".to_owned())];
-    (executable, config, service(), service()).prop_map(|(executable, config, ssh, docker)| WorkerSeen {
+    let files = prop_oneof![3 => Just(String::new()), 1 => Just("f".to_owned())];
+    (executable, config, service(), service(), files).prop_map(|(executable, config, ssh, docker, hash)| WorkerSeen {
         version: "1".to_owned(),
         executable,
         config,
         ssh,
         docker,
+        tasks: Vec::new(),
+        files: FilesSeen { hash, faults: Vec::new() },
     })
 }
 
@@ -221,6 +228,7 @@ pub(crate) fn observed(desired: &Desired) -> BoxedStrategy<Observed> {
             volumes,
             volumes_complete,
             worker,
+            sources: SourcesSeen::default(),
             ports_taken,
         })
         .boxed()

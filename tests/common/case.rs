@@ -4,7 +4,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use perry::model::desired::Owner;
 use perry::model::observed::{
-    ContainerSeen, ContainerState, EngineSeen, Isolation, Prepared, Service, VolumeSeen, WorkerSeen,
+    ContainerSeen, ContainerState, EngineSeen, FilesSeen, Isolation, Prepared, Service, SourcesSeen, VolumeSeen,
+    WorkerSeen,
 };
 use perry::model::workspace::Adopted;
 use perry::model::{Desired, Observed, Plan, Reason, Run, Seen, Verdict, Workspace};
@@ -40,6 +41,7 @@ impl Case {
             volumes: volumes(&fixture::desired_of(&workspace), |_| Seen::Absent),
             volumes_complete: true,
             worker: Seen::Absent,
+            sources: SourcesSeen::default(),
             ports_taken: BTreeSet::new(),
         };
         Self { workspace, observed, context: fixture::context() }
@@ -211,7 +213,11 @@ pub(crate) fn container(desired: &Desired, id: &str) -> ContainerSeen {
         fingerprint: Some(desired.container.fingerprint.clone()),
         state: ContainerState::Running,
         started_at: Some(fixture::at(1_500)),
-        prepared: Some(Prepared { worker: fixture::EXECUTABLE.to_owned(), restarted_at: desired.restarted_at }),
+        prepared: Some(Prepared {
+            worker: fixture::EXECUTABLE.to_owned(),
+            config: desired.worker.hash.clone(),
+            restarted_at: desired.restarted_at,
+        }),
         network: Some(NETWORK.to_owned()),
         isolation: Isolation::Privileged,
     }
@@ -225,6 +231,8 @@ pub(crate) fn worker(desired: &Desired) -> WorkerSeen {
         config: desired.worker.hash.clone(),
         ssh: Service::Running,
         docker: if desired.container.docker { Service::Running } else { Service::Off },
+        tasks: Vec::new(),
+        files: FilesSeen::default(),
     }
 }
 

@@ -278,7 +278,8 @@ fn lose(container: &mut Container, loss: Loss) {
         Loss::Network => container.network = None,
         Loss::Prepared => container.prepared = None,
         Loss::Worker => {
-            container.prepared = Some(Prepared { worker: "worker-0".to_owned(), restarted_at: None });
+            container.prepared =
+                Some(Prepared { worker: "worker-0".to_owned(), config: String::new(), restarted_at: None });
         }
         Loss::Fingerprint => container.fingerprint = None,
         Loss::Config => container.config = String::new(),

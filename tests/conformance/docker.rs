@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, HashMap};
 use std::net::TcpListener;
 use std::path::Path;
 use std::process::Command;
-use std::sync::Mutex;
+use std::sync::{Arc, Mutex};
 
 use async_trait::async_trait;
 use bollard::Docker as Client;
@@ -14,10 +14,12 @@ use bollard::query_parameters::{
     ListVolumesOptionsBuilder, RemoveContainerOptionsBuilder, RemoveImageOptions, RemoveVolumeOptions,
 };
 use futures::StreamExt as _;
+use perry::clock::SystemClock;
 use perry::runtime::Runtime;
 use perry::runtime::docker::{Docker, Host, Settings, labels};
 use perry::runtime::executable::Executable;
 use perry::runtime::secret::Key;
+use perry::store::sources::HostFiles;
 
 use super::world::World;
 
@@ -96,6 +98,7 @@ fn settings(host: Host, agent: &str, run_folder: &Path, executable: Executable) 
         key: Key::new(vec![7; 32]),
         executable,
         run_folder: run_folder.to_owned(),
+        sources: Arc::new(HostFiles::new(run_folder, Arc::new(SystemClock::new()))),
     }
 }
 

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use async_trait::async_trait;
 use perry::model::desired::{ContainerPlan, Desired, Goal, Owner, PortPlan, VolumePlan, WorkerPlan};
 use perry::model::observed::{ContainerSeen, Seen};
+use perry::model::sync::FilesPlan;
 use perry::model::{Action, Observed, Uid};
 use perry::runtime::{Runtime, RuntimeError};
 
@@ -97,6 +98,7 @@ impl<'a> Subject<'a> {
             volumes: vec![volume("home", "/home/workspace"), volume("docker", "/var/lib/docker")],
             container,
             worker: worker_plan(),
+            files: FilesPlan::default(),
             adopted: None,
         };
         Self { world, desired }
@@ -191,7 +193,7 @@ impl<'a> Subject<'a> {
 }
 
 pub(crate) fn worker_plan() -> WorkerPlan {
-    WorkerPlan { authorized_keys: Vec::new(), docker: false, hash: "h".to_owned() }
+    WorkerPlan { hash: "h".to_owned(), ..WorkerPlan::default() }
 }
 
 pub(crate) fn stop(id: &str) -> Action {

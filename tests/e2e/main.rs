@@ -14,9 +14,11 @@ mod life;
 mod limits;
 mod machine;
 mod many;
+mod repository;
 mod restart;
 mod ssh;
 mod states;
+mod tasks;
 mod two;
 mod verbs;
 

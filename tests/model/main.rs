@@ -14,3 +14,4 @@ mod project_properties;
 mod properties;
 mod running;
 mod stopped;
+mod tasks;

@@ -4,13 +4,13 @@ use perry::model::condition::{ConditionStatus as Is, ConditionType as Type};
 use perry::model::observed::{ContainerState, Isolation, Service};
 use perry::model::view::{Startup, Step, StepState};
 use perry::model::{Condition, Phase, Reason, Seen, View};
-use perry::plan::{Failure, Look, Picture, project};
+use perry::plan::{Failure, Look, Picture, Settings, desired, plan, project};
 
 use crate::common::case::{Case, exited, unknown, volume};
 use crate::common::fixture::{at, name};
 
 /// Everything that a view is made of, to be changed.
-struct Scene {
+pub(crate) struct Scene {
     case: Case,
     look: Option<Look>,
     failure: Option<Failure>,
@@ -21,10 +21,17 @@ struct Scene {
 
 impl Scene {
     /// After a look at this case.
-    fn of(case: Case) -> Self {
+    pub(crate) fn of(case: Case) -> Self {
         let (observed, desired, plan) = (case.observed.clone(), case.desired(), case.plan());
         let look = Some(Look { observed, at: at(3_000), desired, plan });
         Self { case, look, failure: None, overdue: false, before: Vec::new(), now: 4_000 }
+    }
+
+    /// The same look, made by an agent with these settings.
+    pub(crate) fn redirect(&mut self, settings: &Settings) {
+        let Some(look) = &mut self.look else { return };
+        look.desired = desired(&self.case.workspace, settings);
+        look.plan = plan(&look.desired, &look.observed, &self.case.context);
     }
 
     fn but(mut self, change: impl FnOnce(&mut Self)) -> Self {
@@ -39,7 +46,7 @@ impl Scene {
         self.but(|scene| scene.failure = Some(Failure { reason, attempts, parked, next_try }))
     }
 
-    fn view(&self) -> View {
+    pub(crate) fn view(&self) -> View {
         let observed_generation = self.look.as_ref().map_or(0, |look| look.desired.generation);
         project(&Picture {
             workspace: &self.case.workspace,
@@ -58,19 +65,19 @@ impl Scene {
         self.view().status
     }
 
-    fn says(&self, kind: Type) -> (Is, String, String) {
+    pub(crate) fn says(&self, kind: Type) -> (Is, String, String) {
         let view = self.view();
         let condition = view.condition(kind).unwrap_or_else(|| panic!("nothing said of {kind:?}"));
         (condition.status, condition.reason.clone(), condition.message.clone())
     }
 
-    fn says_in_short(&self, kind: Type) -> (Is, String) {
+    pub(crate) fn says_in_short(&self, kind: Type) -> (Is, String) {
         let (status, reason, _) = self.says(kind);
         (status, reason)
     }
 }
 
-fn short(status: Is, reason: &str) -> (Is, String) {
+pub(crate) fn short(status: Is, reason: &str) -> (Is, String) {
     (status, reason.to_owned())
 }
 
@@ -286,13 +293,6 @@ fn how_it_is_separated_from_the_host_is_said_once_there_is_a_container() {
     assert_eq!((status, reason.as_str()), (Is::False, "Privileged"));
     assert!(message.contains("sysbox-runc") && message.contains("docker: false"), "{message}");
     assert!(Scene::of(Case::absent()).view().condition(Type::Isolated).is_none());
-}
-
-#[test]
-fn what_the_spec_asks_and_this_version_does_not_do_is_said_and_nothing_else() {
-    let asks = Case::converged().but(|case| case.workspace.spec.hooks.on_start = Some("true".to_owned()));
-    assert_eq!(Scene::of(asks).says_in_short(Type::HooksSucceeded), short(Is::Unknown, "NotSupported"));
-    assert!(Scene::of(Case::converged()).view().condition(Type::HooksSucceeded).is_none());
 }
 
 #[test]

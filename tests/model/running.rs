@@ -62,7 +62,7 @@ fn a_container_is_removed_only_once_everything_for_the_new_one_is_there() {
 #[test]
 fn a_container_that_ended_is_started_again_and_gets_a_worker_only_where_it_has_another_one() {
     assert_eq!(Case::exited().steps(), ["start container c1"]);
-    let other = Prepared { worker: "worker-0".to_owned(), restarted_at: None };
+    let other = Prepared { worker: "worker-0".to_owned(), config: String::new(), restarted_at: None };
     for prepared in [None, Some(other)] {
         let case = Case::exited().but(|case| case.container().prepared = prepared);
         assert_eq!(case.steps(), ["install the worker into container c1", "start container c1"]);
@@ -118,7 +118,8 @@ fn a_restart_that_was_answered_is_not_answered_again_although_the_engines_clock_
     let case = Case::converged().but(|case| {
         restart_asked_at(case, 3_000);
         case.container().started_at = Some(at(10));
-        case.container().prepared = Some(Prepared { worker: "worker-1".to_owned(), restarted_at: Some(at(3_000)) });
+        case.container().prepared =
+            Some(Prepared { worker: "worker-1".to_owned(), config: String::new(), restarted_at: Some(at(3_000)) });
     });
     assert_eq!(case.verdict(), Verdict::Converged);
 }
@@ -126,7 +127,8 @@ fn a_restart_that_was_answered_is_not_answered_again_although_the_engines_clock_
 #[test]
 fn a_start_for_a_later_restart_answers_the_earlier_one_too() {
     let case = Case::converged().but(|case| {
-        case.container().prepared = Some(Prepared { worker: "worker-1".to_owned(), restarted_at: Some(at(4_000)) });
+        case.container().prepared =
+            Some(Prepared { worker: "worker-1".to_owned(), config: String::new(), restarted_at: Some(at(4_000)) });
         restart_asked_at(case, 3_000);
     });
     assert_eq!(case.verdict(), Verdict::Converged);
@@ -152,7 +154,8 @@ fn a_restart_prepares_the_container_as_every_start_does() {
         restart_asked_at(case, 3_000);
         case.observed.network = Seen::Absent;
         case.container().network = None;
-        case.container().prepared = Some(Prepared { worker: "worker-0".to_owned(), restarted_at: None });
+        case.container().prepared =
+            Some(Prepared { worker: "worker-0".to_owned(), config: String::new(), restarted_at: None });
     });
     let steps = [
         "stop container c1",

@@ -82,6 +82,8 @@ pub(crate) struct Options<'a> {
     pub(crate) more: Vec<String>,
     /// The home folder is a volume.
     pub(crate) home: bool,
+    /// What else the worker is told.
+    pub(crate) plan: WorkerPlan,
 }
 
 impl Options<'_> {
@@ -89,12 +91,12 @@ impl Options<'_> {
     pub(crate) fn full() -> Self {
         let there = run("docker", &["image", "inspect", FULL]).status.success();
         assert!(there, "these tests need the image {FULL}: make it with `make image` (or `perry image build`)");
-        Self { image: FULL, docker: true, keys: Vec::new(), more: Vec::new(), home: true }
+        Self { image: FULL, docker: true, keys: Vec::new(), more: Vec::new(), home: true, plan: WorkerPlan::default() }
     }
 
     /// An image without servers, unprivileged.
     pub(crate) fn bare(image: &str) -> Options<'_> {
-        Options { image, docker: true, keys: Vec::new(), more: Vec::new(), home: true }
+        Options { image, docker: true, keys: Vec::new(), more: Vec::new(), home: true, plan: WorkerPlan::default() }
     }
 }
 
@@ -152,7 +154,12 @@ impl Box {
 
     /// Puts in what an agent puts in.
     fn prepare(&self, options: &Options<'_>) {
-        let plan = WorkerPlan { authorized_keys: options.keys.clone(), docker: options.docker, hash: "h1".into() };
+        let plan = WorkerPlan {
+            authorized_keys: options.keys.clone(),
+            docker: options.docker,
+            hash: "h1".into(),
+            ..options.plan.clone()
+        };
         let content = Bootstrap {
             uid: "u".into(),
             name: self.name.clone(),

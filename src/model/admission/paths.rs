@@ -1,9 +1,13 @@
 //! Paths inside a workspace.
 
 use crate::model::desired::{DOCKER_DATA, HOME};
+use crate::model::sync::inside;
 
 /// Mounted or watched over by somebody else: nothing may be mounted there or below.
 const RESERVED: [&str; 7] = [DOCKER_DATA, "/.perry", "/run/perry", "/var/run", "/proc", "/sys", "/dev"];
+
+/// What Perry keeps in the home volume: host keys, and what was run.
+const PERRY_DATA: &str = "/home/workspace/.perry";
 
 /// What is wrong with the path of a volume, and what would be right.
 pub(super) fn volume_fault(path: &str) -> Option<String> {
@@ -24,6 +28,19 @@ pub(super) fn volume_fault(path: &str) -> Option<String> {
     }
     let hides = RESERVED.iter().chain(&[HOME]).find(|reserved| is_within(reserved, path))?;
     Some(format!("would hide {hides}: mount a folder of its own, such as /data"))
+}
+
+/// What is wrong with the target of a file that is brought.
+pub(in crate::model) fn file_fault(path: &str) -> Option<String> {
+    if let Some(fault) = home_or_absolute_fault(path) {
+        return Some(fault);
+    }
+    let path = inside(path);
+    if path.ends_with('/') || path == HOME {
+        return Some("is a folder: name the file in it, such as ~/.gitconfig".to_owned());
+    }
+    let reserved = RESERVED.iter().copied().chain([PERRY_DATA]).find(|reserved| is_within(&path, reserved))?;
+    Some(format!("is in {reserved}, which is not yours"))
 }
 
 /// What is wrong with an absolute, normal path.

@@ -4,8 +4,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 
 use crate::model::quantity::Bytes;
+use crate::model::tool::Tool;
 use crate::model::workspace::{CloneSpec, PortSpec, Resources, SSH_PORT, SSH_PORT_NAME, SshSpec, VolumeSpec};
-use crate::model::{Config, Issue, Issues, Spec};
+use crate::model::{Config, Issue, Issues, Spec, repository, sync};
 
 use super::{image, keys, labels, paths};
 
@@ -52,20 +53,9 @@ pub(super) fn validate(
 
 /// What is accepted but may not be meant.
 pub(super) fn warnings(spec: &Spec) -> Vec<String> {
-    let kept = [
-        ("spec.clone", spec.clone.is_some()),
-        ("spec.files", !spec.files.is_empty()),
-        ("spec.tools", !spec.tools.is_empty()),
-        ("spec.hooks", spec.hooks != crate::model::workspace::Hooks::default()),
-    ];
-    let kept = kept.iter().filter(|(_, given)| *given);
-    let mut warnings: Vec<String> =
-        kept.map(|(field, _)| format!("{field} is kept, but this version does not act on it yet")).collect();
-    if spec.clone.as_ref().is_some_and(|clone| has_password(&clone.url)) {
-        warnings
-            .push("spec.clone.url has a password in it, which everybody with access to the agent can read".to_owned());
-    }
-    warnings
+    let has_password = spec.clone.as_ref().is_some_and(|clone| has_password(&clone.url));
+    let warning = "spec.clone.url has a password in it, which everybody with access to the agent can read";
+    has_password.then(|| warning.to_owned()).into_iter().collect()
 }
 
 fn check_clone(clone: &CloneSpec, issues: &mut Issues) {
@@ -88,6 +78,9 @@ fn check_clone(clone: &CloneSpec, issues: &mut Issues) {
     }
     if let Some(fault) = clone.path.as_deref().and_then(paths::home_or_absolute_fault) {
         issues.push("spec.clone.path", fault);
+    } else if url_fault(&clone.url).is_none() && repository::target(clone).is_none() {
+        let message = "does not end in a name that a folder could have: say with path where it goes, such as ~/app";
+        issues.push("spec.clone.url", message);
     }
 }
 
@@ -244,23 +237,15 @@ fn check_files(spec: &Spec, config: &Config, issues: &mut Issues) {
         let at = |field: &str| format!("spec.files.{index}.{field}");
         if let Some(fault) = paths::home_or_absolute_fault(&file.from) {
             issues.push(&at("from"), fault);
-        } else if !config.sync.allow.iter().any(|allowed| is_allowed(allowed, &file.from)) {
+        } else if !sync::is_allowed(&config.sync.allow, &file.from) {
             let message = "is not allowed by this agent: add it to sync.allow in its config.json, or leave it out";
             issues.push(&at("from"), message);
         }
-        if let Some(fault) = paths::home_or_absolute_fault(&file.to) {
+        if let Some(fault) = sync::target_fault(&file.to) {
             issues.push(&at("to"), fault);
-        } else if !targets.insert(&file.to) {
+        } else if !targets.insert(sync::inside(&file.to)) {
             issues.push(&at("to"), format!("{} is the target of another file too: leave one out", file.to));
         }
-    }
-}
-
-/// An entry of `sync.allow` names one file, or with `/**` at its end everything below a folder.
-fn is_allowed(allowed: &str, path: &str) -> bool {
-    match allowed.strip_suffix("/**") {
-        Some(folder) => path.strip_prefix(folder).is_some_and(|rest| rest.len() > 1 && rest.starts_with('/')),
-        None => allowed == path,
     }
 }
 
@@ -269,11 +254,9 @@ fn check_tools(tools: &[String], issues: &mut Issues) {
     let mut seen = BTreeSet::new();
     for (index, tool) in tools.iter().enumerate() {
         let path = format!("spec.tools.{index}");
-        let word = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit();
-        let fine = tool.starts_with(word) && tool.len() <= 64 && tool.chars().all(|c| word(c) || "._-".contains(c));
-        if !fine {
-            issues.push(&path, "is no name of a tool: a-z, 0-9 and . _ -, such as claude");
-        } else if !seen.insert(tool) {
+        if let Some(fault) = Tool::fault(tool) {
+            issues.push(&path, fault);
+        } else if !seen.insert(tool.split('@').next()) {
             issues.push(&path, format!("{tool} is listed twice: leave one out"));
         }
     }

@@ -10,7 +10,6 @@ use super::fault::Fault;
 use super::{Docker, labels, observe, volume};
 use crate::model::action::STOP_GRACE;
 use crate::model::desired::{ContainerPlan, Owner, VolumePlan};
-use crate::runtime::folder::Record;
 
 /// How long one change may take beyond what it waits for.
 const CHANGE_LIMIT: std::time::Duration = std::time::Duration::from_secs(60);
@@ -56,8 +55,7 @@ pub(super) async fn start(
     let found = ours(docker, id).await?;
     let folder = docker.folder(&owner.uid).map_err(not_kept)?;
     // Recorded first: a crash in between leaves a container that does not run, and that is started anyway.
-    let worker = folder.record(id).map(|record| record.worker).unwrap_or_default();
-    folder.write_record(&Record { container_id: id.to_owned(), worker, restarted_at }).map_err(not_kept)?;
+    folder.note(id, |record| record.restarted_at = restarted_at).map_err(not_kept)?;
     docker.engine.call(CHANGE_LIMIT, |client| async move { client.start_container(id, None).await }).await?;
     if labels::owner(&observe::labels_of(&found)).as_ref() == Some(owner) {
         docker.links.keep(owner, id);

@@ -12,6 +12,7 @@ use super::fault::Fault;
 use super::{Docker, labels, observe};
 use crate::contract::worker::{BOOTSTRAP, Bootstrap, EXECUTABLE, FOLDER};
 use crate::model::desired::{Owner, WorkerPlan};
+use crate::runtime::RuntimeError;
 use crate::runtime::folder::Record;
 
 /// How long the upload may take; a remote engine takes the executable over the network.
@@ -26,7 +27,7 @@ pub(super) async fn install(docker: &Docker, id: &str, owner: &Owner, plan: &Wor
         return Err(Fault::Refused(format!("container {id} is not workspace {}'s", owner.name)));
     }
     upload(docker, id, owner, plan).await?;
-    record(docker, id, owner)?;
+    record(docker, id, owner, plan)?;
     if is_running(&found) { reload(docker, &found, owner).await } else { Ok(()) }
 }
 
@@ -80,11 +81,20 @@ fn padding(size: usize) -> usize {
 }
 
 /// After success only: what is recorded is in the container.
-fn record(docker: &Docker, id: &str, owner: &Owner) -> Result<(), Fault> {
+fn record(docker: &Docker, id: &str, owner: &Owner, plan: &WorkerPlan) -> Result<(), Fault> {
     let folder = docker.folder(&owner.uid).map_err(not_kept)?;
-    let restarted_at = folder.record(id).and_then(|record| record.restarted_at);
-    let record = Record { container_id: id.to_owned(), worker: docker.executable.hash().to_owned(), restarted_at };
-    folder.write_record(&record).map_err(not_kept)
+    let installed = |record: &mut Record| {
+        docker.executable.hash().clone_into(&mut record.worker);
+        record.config.clone_from(&plan.hash);
+    };
+    folder.note(id, installed).map_err(not_kept)
+}
+
+/// Tells a running worker its changed plan, which it keeps for the next start.
+pub(super) async fn configure(docker: &Docker, id: &str, owner: &Owner, plan: &WorkerPlan) -> Result<(), RuntimeError> {
+    docker.links.configure(&owner.uid, plan).await?;
+    let folder = docker.folder(&owner.uid).map_err(not_kept)?;
+    Ok(folder.note(id, |record| record.config.clone_from(&plan.hash)).map_err(not_kept)?)
 }
 
 async fn reload(docker: &Docker, found: &ContainerInspectResponse, owner: &Owner) -> Result<(), Fault> {

@@ -7,6 +7,7 @@ mod create;
 mod engine;
 mod events;
 mod fault;
+mod files;
 mod host;
 mod image;
 mod install;
@@ -47,10 +48,11 @@ use super::secret::Key;
 use super::{Attach, Duplex, Hint, Orphans, Progress, Runtime, RuntimeError};
 use crate::contract::worker::{ExecRequest, ExecResponse};
 use crate::model::observed::{EngineSeen, Seen};
+use crate::model::sync::Sources;
 use crate::model::{Action, Desired, DiskUsage, Observed, Uid};
 
 /// What a [`Docker`] needs to know.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub struct Settings {
     /// Where the engine listens.
     pub host: Host,
@@ -62,10 +64,11 @@ pub struct Settings {
     pub executable: Executable,
     /// An absolute path, kept from boot to boot: stopped containers have parts of it mounted.
     pub run_folder: PathBuf,
+    /// Files of the host that workspaces are brought.
+    pub sources: Arc<dyn Sources>,
 }
 
 /// Workspaces on a Docker engine. It may be down at any time; it is connected to when it is needed.
-#[derive(Debug)]
 pub struct Docker {
     engine: Arc<Engine>,
     agent: String,
@@ -76,17 +79,23 @@ pub struct Docker {
     hints: Arc<Hints>,
     links: Links,
     images: Images,
+    sources: Arc<dyn Sources>,
 }
 
 impl Docker {
     /// Nothing is connected to yet.
     pub fn new(settings: Settings) -> Self {
-        let Settings { host, agent, key, executable, run_folder } = settings;
+        let Settings { host, agent, key, executable, run_folder, sources } = settings;
         let (engine, hints) = (Arc::new(Engine::new(host)), Arc::new(Hints::default()));
         let ways = Ways { engine: Arc::clone(&engine), run_folder: run_folder.clone() };
         let links = Links::new(Arc::new(ways), key.clone(), Arc::clone(&hints));
         let (watched, images) = (Arc::new(Watched::default()), Images::new());
-        Self { engine, agent, key, executable, run_folder, watched, hints, links, images }
+        Self { engine, agent, key, executable, run_folder, watched, hints, links, images, sources }
+    }
+
+    /// Has every workspace looked at: something outside the engine has changed that many may depend on.
+    pub fn look_at_everything(&self) {
+        self.hints.everything();
     }
 
     fn folder(&self, uid: &Uid) -> io::Result<Folder> {
@@ -111,7 +120,8 @@ impl Docker {
             Action::StartContainer { id, owner, restarted_at } => {
                 container::start(self, id, owner, *restarted_at).await
             }
-            Action::ConfigureWorker { owner, worker, .. } => return self.links.configure(&owner.uid, worker).await,
+            Action::ConfigureWorker { id, owner, worker } => return install::configure(self, id, owner, worker).await,
+            Action::SyncFiles { owner, files, .. } => return files::bring(self, owner, files).await,
             Action::UnpauseContainer { id } => container::unpause(self, id).await,
             Action::StopContainer { id } => container::stop(self, id).await,
             Action::RemoveContainer { id } => container::remove(self, id).await,

@@ -13,7 +13,7 @@ use futures::join;
 use super::engine::{LOOK_LIMIT, SYSBOX, Session};
 use super::fault::{Fault, bounded};
 use super::watched::is_id;
-use super::{Docker, image, labels, network, ports};
+use super::{Docker, files, image, labels, network, ports};
 use crate::model::desired::{Goal, Owner};
 use crate::model::observed::{ContainerSeen, ContainerState, Isolation, Prepared, Seen, VolumeSeen};
 use crate::model::{Desired, Observed};
@@ -27,12 +27,13 @@ pub(super) async fn observe(docker: &Docker, desired: &Desired) -> Observed {
         Ok(session) => session,
         Err(fault) => return Observed::unknown(&RuntimeError::from(fault).to_string()),
     };
-    let (image, network, containers, planned, labelled) = join!(
+    let (image, network, containers, planned, labelled, sources) = join!(
         image_id(docker, &desired.container.image),
         network::find(&docker.engine, &desired.container.network, &docker.agent),
         containers(docker, desired),
         planned_volumes(docker, desired),
         labelled_volumes(docker, &desired.owner),
+        files::look(docker, &desired.files.bring),
     );
     let faults = [
         image.as_ref().err(),
@@ -59,6 +60,7 @@ pub(super) async fn observe(docker: &Docker, desired: &Desired) -> Observed {
         volumes: volumes(planned, labelled.unwrap_or_default()),
         volumes_complete,
         worker: worker(docker, desired, &containers),
+        sources,
         ports_taken: ports_taken(&session, desired, &containers),
         containers,
     };
@@ -218,7 +220,11 @@ fn container(
         fingerprint: labels.get(labels::FINGERPRINT).cloned(),
         started_at: state.started_at.as_deref().filter(|at| *at != NEVER).and_then(|at| at.parse().ok()),
         state: container_state(&state),
-        prepared: record.map(|record| Prepared { worker: record.worker, restarted_at: record.restarted_at }),
+        prepared: record.map(|record| Prepared {
+            worker: record.worker,
+            config: record.config,
+            restarted_at: record.restarted_at,
+        }),
         network: attached(found, &desired.container.network, network),
         isolation: isolation(found.host_config.as_ref()),
         id,

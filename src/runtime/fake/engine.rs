@@ -8,8 +8,8 @@ use jiff::Timestamp;
 use super::objects::{Container, Volume};
 use super::script::Life;
 use crate::model::desired::{ContainerPlan, Owner, VolumePlan};
-use crate::model::observed::{ContainerState, Isolation, Prepared};
-use crate::model::{Action, Name, Uid};
+use crate::model::observed::{ContainerState, FileFault, Isolation, Prepared, SourcesSeen};
+use crate::model::{Action, FileSpec, Name, Uid};
 use crate::runtime::{Orphans, RuntimeError};
 
 /// Everything on the fake engine.
@@ -29,6 +29,8 @@ pub struct Engine {
     pub registry: BTreeSet<String>,
     /// Host ports that other programs listen on.
     pub taken: BTreeSet<u16>,
+    /// Files of the agent's host and what they hold.
+    pub host_files: BTreeMap<String, String>,
     /// Agents check nothing before they touch a container: only for tests of what that check is good for.
     pub trusting: bool,
     /// What an installed worker is made of.
@@ -47,6 +49,7 @@ impl Default for Engine {
             images: BTreeMap::new(),
             registry: BTreeSet::new(),
             taken: BTreeSet::new(),
+            host_files: BTreeMap::new(),
             trusting: false,
             executable: String::new(),
             next: 0,
@@ -90,7 +93,7 @@ impl Engine {
                 let executable = self.executable.clone();
                 let container = self.container(id)?;
                 let restarted_at = container.prepared.as_ref().and_then(|prepared| prepared.restarted_at);
-                container.prepared = Some(Prepared { worker: executable, restarted_at });
+                container.prepared = Some(Prepared { worker: executable, config: worker.hash.clone(), restarted_at });
                 container.config.clone_from(&worker.hash);
                 Ok(())
             }
@@ -112,6 +115,18 @@ impl Engine {
                     return Err(RuntimeError::Failed("the worker does not answer".to_owned()));
                 }
                 container.config.clone_from(&worker.hash);
+                if let Some(prepared) = &mut container.prepared {
+                    prepared.config.clone_from(&worker.hash);
+                }
+                Ok(())
+            }
+            Action::SyncFiles { id, files, .. } => {
+                let hash = self.sources(files).hash;
+                let container = self.container(id)?;
+                if container.boot.as_ref().is_none_or(|boot| now < boot.worker) {
+                    return Err(RuntimeError::Failed("the worker does not answer".to_owned()));
+                }
+                container.files = hash;
                 Ok(())
             }
             Action::UnpauseContainer { id } => {
@@ -202,6 +217,7 @@ impl Engine {
             ports: plan.ports.iter().map(|port| port.host_port).collect(),
             docker: plan.docker,
             config: String::new(),
+            files: String::new(),
             boot: None,
             starts: 0,
         };
@@ -231,18 +247,35 @@ impl Engine {
             return Err(RuntimeError::Failed("network not found".to_owned()));
         }
         // The agent notes what it starts for before it starts.
-        let worker = container.prepared.as_ref().map(|prepared| prepared.worker.clone()).unwrap_or_default();
-        container.prepared = Some(Prepared { worker, restarted_at });
+        let (worker, config) =
+            container.prepared.take().map(|prepared| (prepared.worker, prepared.config)).unwrap_or_default();
+        container.prepared = Some(Prepared { worker, config, restarted_at });
         if container.ports.iter().any(|port| taken.contains(port) || used.contains(port)) {
             return Err(RuntimeError::Failed("port is already allocated".to_owned()));
         }
         container.state = ContainerState::Running;
+        container.files.clear();
         container.network = network;
         // Every start has a time of its own, however quickly one follows the other.
         let earliest = container.started_at.and_then(|last| last.checked_add(Duration::from_millis(1)).ok());
         container.started_at = earliest.filter(|earliest| *earliest > wall).or(Some(wall));
         container.starts += 1;
         Ok(())
+    }
+
+    /// What a look at the files of the host shows.
+    pub(super) fn sources(&self, files: &[FileSpec]) -> SourcesSeen {
+        let mut seen = SourcesSeen::default();
+        for file in files {
+            match self.host_files.get(&file.from) {
+                Some(content) => seen.hash.push_str(&format!("{}={content};", file.to)),
+                None => {
+                    seen.faults.push(FileFault { path: file.from.clone(), message: "is not there".to_owned() });
+                    seen.hash.push('-');
+                }
+            }
+        }
+        seen
     }
 
     /// How often a container was started, while it runs and has not begun to boot.
@@ -328,7 +361,8 @@ impl Engine {
             | Action::CreateContainer { owner, .. }
             | Action::InstallWorker { owner, .. }
             | Action::StartContainer { owner, .. }
-            | Action::ConfigureWorker { owner, .. } => Some(owner.clone()),
+            | Action::ConfigureWorker { owner, .. }
+            | Action::SyncFiles { owner, .. } => Some(owner.clone()),
             Action::RemoveVolume { owner, .. } => owner.clone(),
             Action::ReattachNetwork { id, .. }
             | Action::UnpauseContainer { id }

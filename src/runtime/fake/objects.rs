@@ -38,6 +38,8 @@ pub struct Container {
     pub docker: bool,
     /// What the worker was told.
     pub config: String,
+    /// The files that were brought since it was started.
+    pub files: String,
     /// When its servers answer, while it runs.
     pub(super) boot: Option<Life>,
     /// How often it was started: tells one life from the next.
@@ -62,6 +64,7 @@ impl Container {
             ports: Vec::new(),
             docker: false,
             config: String::new(),
+            files: String::new(),
             starts: 0,
             boot: None,
         }

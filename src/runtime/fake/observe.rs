@@ -9,7 +9,7 @@ use super::objects::{Container, Volume};
 use super::script::Blind;
 use crate::model::desired::{Desired, VolumePlan};
 use crate::model::observed::{
-    ContainerSeen, ContainerState, EngineSeen, Observed, Seen, Service, VolumeSeen, WorkerSeen,
+    ContainerSeen, ContainerState, EngineSeen, FilesSeen, Observed, Seen, Service, VolumeSeen, WorkerSeen,
 };
 use crate::model::{DiskUsage, VolumeUsage};
 
@@ -53,6 +53,7 @@ pub(super) fn look(
             Some(_) if blind.worker => Seen::Unknown("no answer".to_owned()),
             Some(container) => worker(container, executable, now),
         },
+        sources: engine.sources(&desired.files.bring),
         ports_taken: match running {
             Some(_) => BTreeSet::new(),
             None => desired
@@ -145,5 +146,7 @@ fn worker(container: &Container, executable: &str, now: Duration) -> Seen<Worker
         config: container.config.clone(),
         ssh: service(boot.ssh),
         docker: if container.docker { service(boot.docker) } else { Service::Off },
+        tasks: Vec::new(),
+        files: FilesSeen { hash: container.files.clone(), faults: Vec::new() },
     })
 }

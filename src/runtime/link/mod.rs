@@ -26,6 +26,8 @@ use crate::model::{Name, Uid};
 
 /// How long a request waits for a link that is not up yet.
 const LINK_LIMIT: Duration = Duration::from_secs(5);
+/// How long files may take on their way, and to be written.
+const BRING_LIMIT: Duration = Duration::from_secs(40);
 /// What a command's own timeout is exceeded by before the link is blamed.
 const EXEC_SLACK: Duration = Duration::from_secs(15);
 
@@ -128,6 +130,16 @@ impl Links {
     pub async fn configure(&self, uid: &Uid, plan: &WorkerPlan) -> Result<(), RuntimeError> {
         let body = serde_json::to_vec(plan).expect("a plan has only texts for keys");
         self.client(uid).await?.ask(Method::PUT, "/v1/config", body.into()).await?;
+        Ok(())
+    }
+
+    /// Brings files into a workspace, as a tar; the worker shows this hash from then on.
+    ///
+    /// # Errors
+    /// It did not take them.
+    pub async fn bring(&self, uid: &Uid, hash: &str, tar: Bytes) -> Result<(), RuntimeError> {
+        let path = format!("/v1/files/{hash}");
+        self.client(uid).await?.request(Method::PUT, &path, tar, Some(BRING_LIMIT)).await?;
         Ok(())
     }
 

@@ -10,7 +10,7 @@ use hyper::{Request, Response};
 use hyper_util::rt::{TokioExecutor, TokioIo};
 
 use super::*;
-use crate::model::observed::Service;
+use crate::model::observed::{FilesSeen, Service};
 use crate::runtime::Hint;
 
 const SLOT: usize = 64 << 10;
@@ -132,6 +132,8 @@ fn seen(config: &str) -> WorkerSeen {
         config: config.to_owned(),
         ssh: Service::Running,
         docker: Service::Failed { message: "line\nbreak".to_owned() },
+        tasks: Vec::new(),
+        files: FilesSeen::default(),
     }
 }
 

@@ -34,7 +34,7 @@ impl Init {
         // This executable, though another may have been put in its place: both ends of the link are of one version.
         let mut command = Command::new("/proc/self/exe");
         command.arg0("perry").args(["worker", "serve"]).stdin(Stdio::piped()).stdout(Stdio::piped());
-        command.stderr(self.logs.writer(Unit::Serve)?);
+        command.stderr(self.logs.writer(Unit::Serve.name())?);
         let mut child = spawn(&mut command)?;
         let pid = pid_of(&child);
         self.link = Some(Link::open(&mut child, pid, self.events.clone())?);
@@ -53,6 +53,7 @@ impl Init {
     }
 
     fn start_sshd_proper(&mut self) -> Result<i32, WorkerError> {
+        sshd::write_settings(&self.bootstrap.plan.env)?;
         let program = sshd::find().unwrap_or(Path::new("sshd"));
         let mut command = sshd::command(program, &self.key_folder);
         let pid = pid_of(&self.spawn_logged(Unit::Sshd, &mut command)?);
@@ -78,7 +79,7 @@ impl Init {
     }
 
     fn spawn_logged(&self, unit: Unit, command: &mut Command) -> Result<Child, WorkerError> {
-        let output = self.logs.writer(unit)?;
+        let output = self.logs.writer(unit.name())?;
         let errors = output.try_clone().map_err(WorkerError::system("duplicate a pipe"))?;
         spawn(command.stdin(Stdio::null()).stdout(output).stderr(errors))
     }
@@ -122,7 +123,7 @@ pub(super) fn installed(unit: Unit) -> bool {
 }
 
 /// Starts a program in the folder / and with a PATH. Never waited for by its handle: PID 1 waits for everybody.
-fn spawn(command: &mut Command) -> Result<Child, WorkerError> {
+pub(super) fn spawn(command: &mut Command) -> Result<Child, WorkerError> {
     if env::var_os("PATH").is_none() {
         command.env("PATH", DEFAULT_PATH);
     }
@@ -132,6 +133,7 @@ fn spawn(command: &mut Command) -> Result<Child, WorkerError> {
         .map_err(|source| WorkerError::Start { program: command.get_program().to_string_lossy().into_owned(), source })
 }
 
-fn pid_of(child: &Child) -> i32 {
+/// The process number of a child.
+pub(super) fn pid_of(child: &Child) -> i32 {
     i32::try_from(child.id()).expect("process numbers are positive and fit")
 }

@@ -20,14 +20,13 @@ use nix::sys::stat::Mode;
 use nix::unistd::mkfifo;
 
 use super::supervisor::Unit;
+use super::tasks::{HOOKS_LOG, TOOLS_LOG};
 use crate::worker::WorkerError;
 
 /// The size at which a file is set aside; one older file is kept.
 const FILE: u64 = 1 << 20;
 /// What is remembered of the last words, in bytes.
 const TAIL: usize = 4 << 10;
-/// Lines of the last words that are told.
-const LINES: usize = 4;
 
 /// A file that never grows beyond a size: the full one is kept under `NAME.1` in the place of an older one.
 #[derive(Debug)]
@@ -89,19 +88,19 @@ impl Tail {
         self.0.extend(bytes);
     }
 
-    /// The last lines, without empty ones, joined by a line break.
-    pub(super) fn last_words(&self) -> String {
+    /// The last lines, this many of those that are not empty, joined by a line break.
+    pub(super) fn last_words(&self, lines: usize) -> String {
         let (front, back) = self.0.as_slices();
         let bytes = [front, back].concat();
         let text = String::from_utf8_lossy(&bytes);
-        let lines: Vec<&str> = text.lines().map(str::trim).filter(|line| !line.is_empty()).collect();
-        lines[lines.len().saturating_sub(LINES)..].join("\n")
+        let all: Vec<&str> = text.lines().map(str::trim).filter(|line| !line.is_empty()).collect();
+        all[all.len().saturating_sub(lines)..].join("\n")
     }
 }
 
 #[derive(Debug)]
 struct Stream {
-    unit: Unit,
+    name: &'static str,
     pipe: PathBuf,
     reader: File,
     sink: Mutex<(RotatingFile, Tail)>,
@@ -136,13 +135,14 @@ impl Logs {
     /// The pipes cannot be made.
     pub(super) fn open(pipes: &Path, files: &Path, fresh: bool) -> Result<Self, WorkerError> {
         fs::create_dir_all(pipes).map_err(WorkerError::file("make", pipes))?;
-        let open = |unit: Unit| {
-            let pipe = pipes.join(unit.name());
+        let open = |name: &'static str| {
+            let pipe = pipes.join(name);
             let reader = open_pipe(&pipe, fresh).map_err(WorkerError::file("make", &pipe))?;
-            let file = RotatingFile::new(files.join(format!("{}.log", unit.name())), FILE);
-            Ok(Stream { unit, pipe, reader, sink: Mutex::new((file, Tail::default())) })
+            let file = RotatingFile::new(files.join(format!("{name}.log")), FILE);
+            Ok(Stream { name, pipe, reader, sink: Mutex::new((file, Tail::default())) })
         };
-        let streams = Unit::ALL.into_iter().map(open).collect::<Result<Arc<[_]>, WorkerError>>()?;
+        let names = Unit::ALL.into_iter().map(Unit::name).chain([HOOKS_LOG, TOOLS_LOG]);
+        let streams = names.map(open).collect::<Result<Arc<[_]>, WorkerError>>()?;
         let logs = Self { streams };
         let reading = logs.clone();
         let start = thread::Builder::new().name("logs".into()).spawn(move || reading.read_on());
@@ -167,25 +167,32 @@ impl Logs {
         }
     }
 
-    fn stream(&self, unit: Unit) -> &Stream {
-        self.streams.iter().find(|stream| stream.unit == unit).expect("there is a stream for every unit")
+    fn stream(&self, name: &str) -> &Stream {
+        self.streams.iter().find(|stream| stream.name == name).expect("there is a stream of that name")
+    }
+
+    /// A line of PID 1's own in that file. It is none of the last words.
+    pub(super) fn note(&self, name: &str, line: &str) {
+        let mut sink = self.stream(name).sink.lock().unwrap_or_else(PoisonError::into_inner);
+        // With a full disk there is no line.
+        let _ = sink.0.append(format!("perry: {line}\n").as_bytes());
     }
 
     /// A place to write for a new process of that program, whose last words are none yet.
     ///
     /// # Errors
     /// Somebody removed the pipe.
-    pub(super) fn writer(&self, unit: Unit) -> Result<File, WorkerError> {
-        let stream = self.stream(unit);
+    pub(super) fn writer(&self, name: &str) -> Result<File, WorkerError> {
+        let stream = self.stream(name);
         stream.sink.lock().unwrap_or_else(PoisonError::into_inner).1 = Tail::default();
         OpenOptions::new().read(true).write(true).open(&stream.pipe).map_err(WorkerError::file("open", &stream.pipe))
     }
 
     /// What it wrote last, everything that it has written by now included.
-    pub(super) fn last_words(&self, unit: Unit) -> String {
-        let stream = self.stream(unit);
+    pub(super) fn last_words(&self, name: &str, lines: usize) -> String {
+        let stream = self.stream(name);
         stream.drain();
-        stream.sink.lock().unwrap_or_else(PoisonError::into_inner).1.last_words()
+        stream.sink.lock().unwrap_or_else(PoisonError::into_inner).1.last_words(lines)
     }
 }
 
@@ -236,14 +243,14 @@ mod tests {
     #[test]
     fn the_last_words_are_the_last_lines_of_the_last_bytes() {
         let mut tail = Tail::default();
-        assert_eq!(tail.last_words(), "");
+        assert_eq!(tail.last_words(4), "");
         tail.push(&vec![b'x'; 3 * TAIL]);
         assert_eq!(tail.0.len(), TAIL);
         for line in 0..9 {
             tail.push(format!("\n line {line}\n\n").as_bytes());
         }
         assert_eq!(tail.0.len(), TAIL);
-        assert_eq!(tail.last_words(), "line 5\nline 6\nline 7\nline 8");
+        assert_eq!(tail.last_words(4), "line 5\nline 6\nline 7\nline 8");
     }
 
     #[test]
@@ -251,12 +258,12 @@ mod tests {
         let folder = tempfile::tempdir().expect("a folder");
         let logs = Logs::open(&folder.path().join("pipes"), folder.path(), true).expect("opened");
         for round in 0..100 {
-            let mut writer = logs.writer(Unit::Sshd).expect("a writer");
+            let mut writer = logs.writer("sshd").expect("a writer");
             writeln!(writer, "round {round}").expect("written");
             drop(writer);
-            assert_eq!(logs.last_words(Unit::Sshd), format!("round {round}"));
+            assert_eq!(logs.last_words("sshd", 4), format!("round {round}"));
         }
-        assert_eq!(logs.last_words(Unit::Dockerd), "");
+        assert_eq!(logs.last_words("dockerd", 4), "");
     }
 
     #[test]
@@ -264,30 +271,30 @@ mod tests {
         let folder = tempfile::tempdir().expect("a folder");
         let pipe = folder.path().join("sshd");
         let stream = |fresh| Stream {
-            unit: Unit::Sshd,
+            name: "sshd",
             pipe: pipe.clone(),
             reader: open_pipe(&pipe, fresh).expect("opened"),
             sink: Mutex::new((RotatingFile::new(folder.path().join("sshd.log"), FILE), Tail::default())),
         };
         let before = Logs { streams: Arc::new([stream(true)]) };
-        let mut writer = before.writer(Unit::Sshd).expect("a writer");
+        let mut writer = before.writer("sshd").expect("a writer");
         drop(before);
         writeln!(writer, "in between").expect("written");
         let after = Logs { streams: Arc::new([stream(false)]) };
-        assert_eq!(after.last_words(Unit::Sshd), "in between");
+        assert_eq!(after.last_words("sshd", 4), "in between");
     }
 
     #[test]
     fn a_flood_ends_up_in_two_bounded_files_and_blocks_nobody() {
         let folder = tempfile::tempdir().expect("a folder");
         let logs = Logs::open(&folder.path().join("pipes"), folder.path(), true).expect("opened");
-        let mut writer = logs.writer(Unit::Dockerd).expect("a writer");
+        let mut writer = logs.writer("dockerd").expect("a writer");
         for _ in 0..5 << 10 {
             writer.write_all(&[b'y'; 1 << 10]).expect("written");
         }
         writer.write_all(b"\nthe end\n").expect("written");
         // The pipe holds at most what is drained here.
-        assert!(logs.last_words(Unit::Dockerd).ends_with("\nthe end"));
+        assert!(logs.last_words("dockerd", 4).ends_with("\nthe end"));
         for name in ["dockerd.log", "dockerd.log.1"] {
             assert!(fs::metadata(folder.path().join(name)).expect("there").len() <= FILE, "{name}");
         }

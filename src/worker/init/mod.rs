@@ -15,6 +15,7 @@ mod serving;
 mod shutdown;
 mod sshd;
 mod supervisor;
+mod tasks;
 
 use std::ffi::OsString;
 use std::io::{self, Write};

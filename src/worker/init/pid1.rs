@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::env;
 use std::ffi::OsString;
+use std::fs;
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -17,20 +18,26 @@ use super::probe::Probe;
 use super::reap::{self, End, Reaped};
 use super::serving::Link;
 use super::supervisor::{Step, Supervisor, Unit};
+use super::tasks::{Inherited, Tasks};
 use super::{Event, dockerd, hold_signals, launch, processes, say, sshd};
 use crate::clock::{Clock, SystemClock};
-use crate::contract::worker::{AUTHORIZED_KEYS, BOOTSTRAP, Bootstrap, EXECUTABLE, FOLDER};
+use crate::contract::worker::{AUTHORIZED_KEYS, BOOTSTRAP, Bootstrap, EXECUTABLE, FILES_HASH, FOLDER};
 use crate::worker::link::{Request, Status};
 use crate::worker::{WorkerError, bootstrap, keys};
 
 /// Where the logs of sshd, dockerd and the others are.
 const LOGS: &str = "/var/log/perry";
+/// Lines of a server's last words that are told.
+const LINES: usize = 4;
 
 /// What a reload hands over.
 #[derive(Debug, Default, Serialize, Deserialize)]
 struct Heritage {
     /// The processes that go on, by their units' names: number, and whether it answered.
     units: BTreeMap<String, (i32, bool)>,
+    /// What is run for the spec.
+    #[serde(default)]
+    tasks: Inherited,
 }
 
 /// PID 1.
@@ -40,6 +47,7 @@ pub(super) struct Init {
     pub(super) bootstrap: Bootstrap,
     pub(super) supervisor: Supervisor,
     pub(super) logs: Logs,
+    pub(super) tasks: Tasks,
     pub(super) probes: BTreeMap<Unit, Probe>,
     pub(super) link: Option<Link>,
     pub(super) key_folder: PathBuf,
@@ -57,16 +65,22 @@ impl Init {
         let fresh = heritage.is_none();
         if fresh {
             dockerd::forget_last_boot();
+            // The agent brings files at each start.
+            let _ = fs::remove_file(FILES_HASH);
         }
         let logs = Logs::open(&Path::new(FOLDER).join("pipes"), Path::new(LOGS), fresh)?;
         // Wrong keys must not keep the workspace from running; the agent checks them before.
         if let Err(error) = keys::write(Path::new(AUTHORIZED_KEYS), &bootstrap.plan.authorized_keys) {
             say(&error.chain());
         }
+        let clock = SystemClock::new();
+        let inherited = heritage.as_ref().map(|heritage| &heritage.tasks);
+        let tasks = Tasks::begin(&bootstrap.uid, &bootstrap.plan, inherited, clock.monotonic());
         let mut init = Self {
-            clock: SystemClock::new(),
+            clock,
             events,
             bootstrap,
+            tasks,
             supervisor: Supervisor::new(launch::installed),
             logs,
             probes: BTreeMap::new(),
@@ -100,6 +114,7 @@ impl Init {
         self.supervisor.want(Unit::Serve, true);
         self.supervisor.want(Unit::Sshd, true);
         self.supervisor.want(Unit::Dockerd, self.bootstrap.plan.docker);
+        self.tasks.follow(&self.bootstrap.plan);
     }
 
     /// Supervises until the container is to end.
@@ -125,7 +140,8 @@ impl Init {
     }
 
     fn wait(&self, events: &Receiver<Event>) -> Option<Event> {
-        let Some(deadline) = self.supervisor.deadline() else {
+        let deadlines = [self.supervisor.deadline(), self.tasks.deadline()];
+        let Some(deadline) = deadlines.into_iter().flatten().min() else {
             return events.recv().ok();
         };
         let pause = deadline.saturating_sub(self.clock.monotonic());
@@ -142,6 +158,8 @@ impl Init {
             Some(Event::Request(pid, _)) if self.supervisor.pid(Unit::Serve) != Some(pid) => {}
             Some(Event::Request(pid, Request::Ready)) => self.probed(Unit::Serve, pid, true),
             Some(Event::Request(_, Request::Configure)) => self.configure(),
+            // Whether tasks may be run now is looked at after each event.
+            Some(Event::Request(_, Request::Files)) => {}
             Some(Event::Request(_, Request::Reload)) => self.reload = true,
         }
     }
@@ -155,6 +173,7 @@ impl Init {
                 Step::Kill(_, pid) => processes::send(pid, Signal::SIGKILL),
             }
         }
+        self.run_tasks();
         let status = self.status();
         if let Some(link) = &mut self.link
             && !link.tell(&status)
@@ -172,6 +191,7 @@ impl Init {
             config: self.bootstrap.plan.hash.clone(),
             ssh: self.supervisor.service(Unit::Sshd),
             docker: self.supervisor.docker(),
+            tasks: self.tasks.seen(&self.logs),
         }
     }
 
@@ -181,7 +201,18 @@ impl Init {
             Ok(new) => {
                 self.bootstrap.plan = new.plan;
                 self.follow_plan();
+                self.renew_logins();
             }
+            Err(error) => say(&error.chain()),
+        }
+    }
+
+    /// Has sshd read its settings again where the environment of logins has changed. Sessions go on.
+    fn renew_logins(&self) {
+        let Some(sshd) = self.supervisor.pid(Unit::Sshd).filter(|pid| self.keygen != Some(*pid)) else { return };
+        match sshd::write_settings(&self.bootstrap.plan.env) {
+            Ok(true) => processes::send(sshd, Signal::SIGHUP),
+            Ok(false) => {}
             Err(error) => say(&error.chain()),
         }
     }
@@ -202,7 +233,8 @@ impl Init {
                 Reaped::Process(pid, end) => self.ended(pid, end),
                 Reaped::Somebody => {
                     let gone = |unit| self.supervisor.pid(unit).filter(|pid| processes::is_gone(*pid));
-                    let pids: Vec<i32> = Unit::ALL.into_iter().filter_map(gone).collect();
+                    let tasks = self.tasks.pids().into_iter().filter(|pid| processes::is_gone(*pid));
+                    let pids: Vec<i32> = Unit::ALL.into_iter().filter_map(gone).chain(tasks).collect();
                     pids.into_iter().for_each(|pid| self.ended(pid, End::Unnamed));
                 }
             }
@@ -210,7 +242,7 @@ impl Init {
     }
 
     fn ended(&mut self, pid: i32, end: End) {
-        let Some(unit) = self.supervisor.unit_of(pid) else { return };
+        let Some(unit) = self.supervisor.unit_of(pid) else { return self.task_ended(pid, end) };
         if self.keygen == Some(pid) {
             self.keygen = None;
             if end == End::Code(0) {
@@ -221,7 +253,7 @@ impl Init {
         if unit == Unit::Serve {
             self.link = None;
         }
-        let words = self.logs.last_words(unit);
+        let words = self.logs.last_words(unit.name(), LINES);
         let colon = if words.is_empty() { "" } else { ": " };
         let message = format!("{}{colon}{words}", end.describe());
         self.supervisor.exited(unit, message.clone(), self.clock.monotonic());
@@ -247,7 +279,7 @@ impl Init {
         let heirs = Unit::ALL.into_iter().filter(|unit| *unit != Unit::Serve);
         let state =
             |unit: Unit| Some((unit.name().to_owned(), (self.supervisor.pid(unit)?, self.supervisor.answers(unit))));
-        let heritage = Heritage { units: heirs.filter_map(state).collect() };
+        let heritage = Heritage { units: heirs.filter_map(state).collect(), tasks: self.tasks.heritage() };
         let Ok(heritage) = serde_json::to_string(&heritage) else { return };
         if let Err(error) = hold_signals(true) {
             return say(&error.chain());

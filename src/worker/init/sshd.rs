@@ -3,6 +3,8 @@
 //! What a `Match` block of an image's own sshd_config says is stronger than an option on the command line; nothing here can
 //! undo that.
 
+use std::env;
+use std::ffi::OsStr;
 use std::fs::{self, DirBuilder, File};
 use std::io;
 use std::os::unix::fs::{DirBuilderExt, MetadataExt, PermissionsExt, chown};
@@ -10,10 +12,16 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use crate::contract::worker::{AUTHORIZED_KEYS, FOLDER};
+use crate::model::Variables;
 use crate::model::desired::HOME;
-use crate::worker::WorkerError;
 use crate::worker::accounts::{Account, USER, default_user};
+use crate::worker::bootstrap::replace;
+use crate::worker::enter::DEFAULT_PATH;
+use crate::worker::{WorkerError, environment};
 
+/// What sshd is run with, and what the image would have it run with.
+const SETTINGS: &str = "/.perry/sshd_config";
+const IMAGE_SETTINGS: &str = "/etc/ssh/sshd_config";
 const SSHD: [&str; 3] = ["/usr/sbin/sshd", "/usr/local/sbin/sshd", "/usr/bin/sshd"];
 const KEYGEN: [&str; 2] = ["/usr/bin/ssh-keygen", "/usr/local/bin/ssh-keygen"];
 
@@ -109,13 +117,37 @@ pub(super) fn has_key(folder: &Path) -> bool {
     metadata.len() > 0
 }
 
+/// Writes sshd's settings: those of the image, with the environment that all logins are to have. `true` where they differ
+/// from those before.
+///
+/// # Errors
+/// The folder cannot be written to.
+pub(super) fn write_settings(env: &Variables) -> Result<bool, WorkerError> {
+    let (account, _) = default_user(Path::new("/"));
+    let has = |name: &OsStr| env::var_os(name).is_some();
+    let own = env::vars_os().filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)));
+    let own = own.filter(|(name, _)| name != "PATH");
+    let path = env::var("PATH").unwrap_or_else(|_| DEFAULT_PATH.to_owned());
+    let path = ("PATH".to_owned(), environment::path(&path, &account.home));
+    let brought = environment::brought(env, has).map(|(name, value)| (name.clone(), value.clone()));
+    // The first setting of a kind is the one that counts.
+    let mut text = environment::sshd_setting(own.chain([path]).chain(brought)).into_bytes();
+    text.extend(fs::read(IMAGE_SETTINGS).unwrap_or_default());
+    let settings = Path::new(SETTINGS);
+    if fs::read(settings).is_ok_and(|before| before == text) {
+        return Ok(false);
+    }
+    replace(settings, 0o600, &text)?;
+    Ok(true)
+}
+
 /// How sshd is run.
 pub(super) fn command(program: &Path, folder: &Path) -> Command {
     // Without the user, root is whom commands run as, and whom to log in as.
     let (account, _) = default_user(Path::new("/"));
     let root = if account.name == USER { "no" } else { "prohibit-password" };
     let mut command = Command::new(program);
-    command.args(["-D", "-e", "-p", "22"]);
+    command.args(["-D", "-e", "-p", "22", "-f", SETTINGS]);
     let mut set = |option: &str| {
         command.arg("-o").arg(option);
     };

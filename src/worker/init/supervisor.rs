@@ -250,6 +250,11 @@ impl Supervisor {
         matches!(self.slot(unit).phase, Phase::Up { answers: true, .. })
     }
 
+    /// Whether sshd and dockerd are up, as far as they will be: nothing that starts is slowed down by what comes after.
+    pub(super) fn settled(&self) -> bool {
+        self.service(Unit::Sshd) != Service::Starting && self.docker() != Service::Starting
+    }
+
     /// When [`Supervisor::next`] has something to do next, if nothing happens before. Once `next` said that there is
     /// nothing, this is later than the time it was asked for: waiting for it is never a busy loop.
     pub(super) fn deadline(&self) -> Option<Duration> {

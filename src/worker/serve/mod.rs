@@ -4,6 +4,7 @@
 //! (sshd, dockerd, their states) is PID 1's.
 
 mod exec;
+mod files;
 mod routes;
 mod socket;
 
@@ -24,7 +25,8 @@ use tokio::net::{UnixListener, UnixStream};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::{Semaphore, mpsc, watch};
 
-use crate::contract::worker::{AUTHORIZED_KEYS, BOOTSTRAP, EXECUTABLE, SOCKET};
+use crate::contract::worker::{AUTHORIZED_KEYS, BOOTSTRAP, EXECUTABLE, FILES_HASH, SOCKET};
+use crate::model::observed::FilesSeen;
 use crate::worker::link::{Request, Status};
 use crate::worker::{WorkerError, bootstrap, fail};
 
@@ -48,6 +50,10 @@ pub struct Places {
     pub authorized_keys: PathBuf,
     /// The executable that a reload takes.
     pub executable: PathBuf,
+    /// Where the hash of the files that were brought is kept.
+    pub files_hash: PathBuf,
+    /// What files are written below.
+    pub root: PathBuf,
     /// The executable that commands are entered through: this one.
     pub own: PathBuf,
 }
@@ -59,6 +65,8 @@ impl Default for Places {
             bootstrap: BOOTSTRAP.into(),
             authorized_keys: AUTHORIZED_KEYS.into(),
             executable: EXECUTABLE.into(),
+            files_hash: FILES_HASH.into(),
+            root: "/".into(),
             own: "/proc/self/exe".into(),
         }
     }
@@ -72,13 +80,15 @@ pub struct Shared {
     pub secret: String,
     /// What PID 1 said last.
     pub status: watch::Receiver<Status>,
+    /// The files that were brought.
+    pub files: watch::Sender<FilesSeen>,
     /// Where PID 1 hears from `serve`.
     pub requests: mpsc::Sender<Request>,
     /// The commands that run.
     pub execs: Execs,
     /// One for each watcher that may still come.
     pub watchers: Arc<Semaphore>,
-    /// Plans are taken one after another.
+    /// Plans and files are taken one after another.
     pub configuring: tokio::sync::Mutex<()>,
 }
 
@@ -117,6 +127,7 @@ pub async fn serve(
     let (requests, mut outgoing) = mpsc::channel(8);
     let shared = Shared {
         execs: Execs::new(places.own.clone()),
+        files: watch::Sender::new(files::brought(&places.files_hash)),
         places,
         secret,
         status,

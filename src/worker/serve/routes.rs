@@ -18,10 +18,10 @@ use serde::de::DeserializeOwned;
 use subtle::ConstantTimeEq;
 use tokio::sync::{OwnedSemaphorePermit, watch};
 
-use super::Shared;
+use super::{Shared, files};
 use crate::contract::worker::{ExecRequest, ExecResponse};
 use crate::model::desired::WorkerPlan;
-use crate::model::observed::WorkerSeen;
+use crate::model::observed::{FilesSeen, WorkerSeen};
 use crate::worker::link::{Request as ToInit, Status};
 use crate::worker::{bootstrap, keys};
 
@@ -37,7 +37,7 @@ const FOLLOW: Duration = Duration::from_secs(5);
 const CHECK: Duration = Duration::from_secs(5);
 
 /// An error answer: its status and, as text, what was wrong.
-type Refusal = (StatusCode, String);
+pub(super) type Refusal = (StatusCode, String);
 
 /// The protocol of [`crate::contract::worker`], every request of it behind the secret.
 pub fn router(shared: Arc<Shared>) -> Router {
@@ -47,6 +47,7 @@ pub fn router(shared: Arc<Shared>) -> Router {
         .route("/v1/config", put(config))
         .route("/v1/exec", post(exec))
         .route("/v1/reload", post(reload))
+        .route("/v1/files/{hash}", put(files::put).layer(DefaultBodyLimit::max(files::BODY)))
         .fallback(|| async { (StatusCode::NOT_FOUND, "there is no such request".to_owned()) })
         .layer(DefaultBodyLimit::max(BODY))
         .layer(from_fn_with_state(Arc::clone(&shared), authorize))
@@ -64,23 +65,26 @@ async fn authorize(State(shared): State<Arc<Shared>>, request: Request, next: Ne
     next.run(request).await
 }
 
-fn seen(status: &Status) -> WorkerSeen {
+fn seen(status: &Status, files: &FilesSeen) -> WorkerSeen {
     WorkerSeen {
         version: env!("CARGO_PKG_VERSION").to_owned(),
         executable: status.executable.clone(),
         config: status.config.clone(),
         ssh: status.ssh.clone(),
         docker: status.docker.clone(),
+        tasks: status.tasks.clone(),
+        files: files.clone(),
     }
 }
 
 async fn health(State(shared): State<Arc<Shared>>) -> Json<WorkerSeen> {
-    Json(seen(&shared.status.borrow()))
+    Json(seen(&shared.status.borrow(), &shared.files.borrow()))
 }
 
 /// What a watcher holds: only its place. A slow one misses states in between, never the last.
 struct Watcher {
     status: watch::Receiver<Status>,
+    files: watch::Receiver<FilesSeen>,
     first: bool,
     _permit: OwnedSemaphorePermit,
 }
@@ -89,7 +93,8 @@ async fn watch(State(shared): State<Arc<Shared>>) -> Result<Response, Refusal> {
     let permit = Arc::clone(&shared.watchers).try_acquire_owned();
     let permit =
         permit.map_err(|_| (StatusCode::TOO_MANY_REQUESTS, format!("there are {WATCHERS} watchers already")))?;
-    let watcher = Watcher { status: shared.status.clone(), first: true, _permit: permit };
+    let watcher =
+        Watcher { status: shared.status.clone(), files: shared.files.subscribe(), first: true, _permit: permit };
     let lines = stream::unfold(watcher, |mut watcher| async move {
         let line = watcher.next_line().await?;
         Some((Ok::<_, Infallible>(line), watcher))
@@ -101,12 +106,14 @@ impl Watcher {
     /// The state at once, then each that follows; an empty line when there was none for a while.
     async fn next_line(&mut self) -> Option<Bytes> {
         if !std::mem::take(&mut self.first) {
-            match tokio::time::timeout(HEARTBEAT, self.status.changed()).await {
-                Ok(changed) => changed.ok()?,
-                Err(_) => return Some(Bytes::from_static(b"\n")),
+            tokio::select! {
+                changed = self.status.changed() => changed.ok()?,
+                changed = self.files.changed() => changed.ok()?,
+                () = tokio::time::sleep(HEARTBEAT) => return Some(Bytes::from_static(b"\n")),
             }
         }
-        let mut line = serde_json::to_vec(&seen(&self.status.borrow_and_update())).ok()?;
+        let mut line =
+            serde_json::to_vec(&seen(&self.status.borrow_and_update(), &self.files.borrow_and_update())).ok()?;
         line.push(b'\n');
         Some(line.into())
     }
@@ -188,14 +195,21 @@ mod tests {
     use crate::worker::serve::{Execs, Places};
 
     fn status() -> Status {
-        Status { executable: "e".into(), config: "h1".into(), ssh: Service::Off, docker: Service::Off }
+        Status {
+            executable: "e".into(),
+            config: "h1".into(),
+            ssh: Service::Off,
+            docker: Service::Off,
+            tasks: Vec::new(),
+        }
     }
 
     #[tokio::test(start_paused = true)]
     async fn a_watcher_hears_an_empty_line_every_15_s_when_nothing_changes_and_the_end() {
         let (told, status) = watch::channel(status());
         let permit = Arc::new(Semaphore::new(1)).try_acquire_owned().expect("a permit");
-        let mut watcher = Watcher { status, first: true, _permit: permit };
+        let (_brought, files) = watch::channel(FilesSeen::default());
+        let mut watcher = Watcher { status, files, first: true, _permit: permit };
         assert!(watcher.next_line().await.expect("a state").starts_with(b"{"));
         for _ in 0..3 {
             let began = tokio::time::Instant::now();
@@ -214,7 +228,7 @@ mod tests {
             authorized_keys: folder.path().join("authorized_keys"),
             ..Places::default()
         };
-        let plan = WorkerPlan { authorized_keys: Vec::new(), docker: true, hash: "h2".into() };
+        let plan = WorkerPlan { docker: true, hash: "h2".into(), ..WorkerPlan::default() };
         let content = Bootstrap {
             uid: "u".into(),
             name: "n".into(),
@@ -228,8 +242,8 @@ mod tests {
         let execs = Execs::new(places.own.clone());
         let watchers = Arc::new(Semaphore::new(1));
         let secret = "s".to_owned();
-        let configuring = Mutex::new(());
-        let shared = Arc::new(Shared { places, secret, status, requests, execs, watchers, configuring });
+        let (configuring, files) = (Mutex::new(()), watch::Sender::new(FilesSeen::default()));
+        let shared = Arc::new(Shared { places, secret, status, files, requests, execs, watchers, configuring });
         let body = Bytes::from(serde_json::to_vec(&plan).expect("JSON"));
         let (code, text) = config(State(shared), body).await.expect_err("not followed");
         assert_eq!((code, heard.recv().await), (StatusCode::INTERNAL_SERVER_ERROR, Some(ToInit::Configure)));
