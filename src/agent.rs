@@ -15,8 +15,8 @@ use crate::clock::{Clock, SystemClock};
 use crate::controller::{self, Controller};
 use crate::model::admission::{self, admit_outside};
 use crate::model::desired::{DOCKER_DATA, HOME};
-use crate::model::files::AgentLock;
-use crate::model::{Config, State, Uid};
+use crate::model::files::{AgentLock, CONFIG};
+use crate::model::{Config, LiveConfig, State, Uid};
 use crate::plan;
 use crate::runtime::docker::{self, Docker, Host};
 use crate::runtime::executable::Executable;
@@ -54,7 +54,7 @@ pub fn run(config_dir: &Path) -> anyhow::Result<()> {
     let unusable = |error| unusable(&folder, error);
     let lock = HeldLock::take(&folder, info).map_err(unusable)?;
     let disk = OsDisk::new(&folder);
-    let config = Arc::new(config::load(&disk)?);
+    let config = Arc::new(LiveConfig::new(config::load(&disk)?));
     let store = Arc::new(Store::open(&folder, admit(&config, &clock), clock.clone()).map_err(unusable)?);
     let identity = identity::load(&disk).map_err(unusable)?;
     for warning in store.warnings() {
@@ -82,11 +82,11 @@ fn log_to_stderr() {
     let _ = log.with_ansi(std::io::stderr().is_terminal()).try_init();
 }
 
-fn admit(config: &Arc<Config>, clock: &Arc<dyn Clock>) -> Admit {
+fn admit(config: &Arc<LiveConfig>, clock: &Arc<dyn Clock>) -> Admit {
     let (config, clock) = (config.clone(), clock.clone());
     Box::new(move |old, new| {
         let uid = Uid(uuid::Uuid::new_v4().to_string());
-        let now = clock.wall();
+        let (now, config) = (clock.wall(), config.get());
         let settings = admission::Settings { config: &config, now, uid, if_generation: None, allow_replace: true };
         let outside = admit_outside(old, new, &settings)?;
         outside.warnings.iter().for_each(|warning| tracing::warn!("{warning}"));
@@ -96,7 +96,7 @@ fn admit(config: &Arc<Config>, clock: &Arc<dyn Clock>) -> Admit {
 
 /// Everything that lives as long as the agent.
 struct Agent {
-    config: Arc<Config>,
+    config: Arc<LiveConfig>,
     clock: Arc<dyn Clock>,
     store: Arc<Store>,
     identity: Identity,
@@ -105,12 +105,13 @@ struct Agent {
 impl Agent {
     async fn serve(self, folder: &Path, mut lock: HeldLock) -> anyhow::Result<()> {
         let executable = Executable::own().context("the agent's own executable cannot be read")?;
-        let host = Host::from_environment(self.config.docker.host.as_deref())?;
-        let listening = api::listen(&self.config).await?;
+        let config = self.config.get();
+        let host = Host::from_environment(config.docker.host.as_deref())?;
+        let listening = api::listen(&config).await?;
         let address = *listening.addresses().first().context("no address to listen on")?;
         let settings = plan::Settings {
             agent: self.identity.id.clone(),
-            config: (*self.config).clone(),
+            config: Config::clone(&config),
             executable: executable.hash().to_owned(),
         };
         let home = std::env::home_dir().unwrap_or_else(|| PathBuf::from("/"));
@@ -144,10 +145,11 @@ impl Agent {
             clock: self.clock.clone(),
             shutdown: shutdown.clone(),
         }));
-        let guard = Guard::new(&self.identity.id, listening.addresses(), &self.config.allowed_origins)?;
+        let guard = Guard::new(&self.identity.id, listening.addresses(), &config.allowed_origins)?;
         let router = api::router(procedures, guard, Limits::default(), shutdown.clone());
         let looping = tokio::spawn(controller.clone().run());
-        tokio::spawn(follow_sources(sources, docker.clone()));
+        let sources = Following { folder: folder.to_owned(), sources, config: self.config.clone() };
+        tokio::spawn(sources.follow(docker.clone(), controller.clone()));
         tokio::spawn(complete_adoptions(self.store.clone(), docker, self.clock.clone()));
         lock.announce(&address.to_string())?;
         tracing::info!("listening on http://{address}");
@@ -169,11 +171,40 @@ impl Agent {
     }
 }
 
-/// Has workspaces looked at when a file that one of them is brought may have changed.
-async fn follow_sources(sources: Arc<HostFiles>, docker: Arc<Docker>) {
-    loop {
-        sources.changed().await;
-        docker.look_at_everything();
+/// What may change outside the agent: files that workspaces are brought, and the settings that say which.
+struct Following {
+    folder: PathBuf,
+    sources: Arc<HostFiles>,
+    config: Arc<LiveConfig>,
+}
+
+impl Following {
+    /// Has workspaces looked at when such a file may have changed.
+    async fn follow(self, docker: Arc<Docker>, controller: Arc<Controller>) {
+        let disk = OsDisk::new(&self.folder);
+        self.sources.watch(&self.folder.join(CONFIG));
+        loop {
+            self.sources.changed().await;
+            match config::load(&disk) {
+                Ok(new) => self.take(&new, &controller),
+                // What is in force stays so.
+                Err(error) => tracing::warn!("{error}"),
+            }
+            docker.look_at_everything();
+        }
+    }
+
+    fn take(&self, new: &Config, controller: &Controller) {
+        let before = self.config.get();
+        let later = self.config.take(new);
+        if !later.is_empty() {
+            tracing::warn!("{CONFIG} has changed: {} take effect when the agent is started anew", later.join(", "));
+        }
+        let now = self.config.get();
+        if now != before {
+            tracing::info!("{CONFIG} has changed: keys and files of workspaces follow");
+            controller.reconfigure(Config::clone(&now));
+        }
     }
 }
 

@@ -15,7 +15,7 @@ use perry::clock::{Clock, SystemClock};
 use perry::contract::ApplyInput;
 use perry::contract::worker::{ExecRequest, ExecResponse};
 use perry::controller::Controller;
-use perry::model::{Config, Phase, Uid};
+use perry::model::{Config, LiveConfig, Phase, Uid};
 use perry::plan;
 use perry::runtime::fake::{Smooth, World};
 use perry::runtime::{Attach, Duplex, RuntimeError};
@@ -45,7 +45,7 @@ pub(crate) async fn serve(folder: &Path) -> (SocketAddr, Arc<Store>) {
         hub,
         controller: controller.clone(),
         attach: Arc::new(NoDoor),
-        config: Arc::new(config.clone()),
+        config: Arc::new(LiveConfig::new(config.clone())),
         identity: Identity { id: "bench".to_owned(), hostname: "bench".to_owned(), started: clock.wall() },
         clock,
         shutdown: shutdown.clone(),

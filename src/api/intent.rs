@@ -106,7 +106,7 @@ impl Api {
 
     /// What admission needs to know at this moment.
     pub(super) fn settings(&self, if_generation: Option<u64>, allow_replace: bool) -> FixedSettings {
-        FixedSettings { config: self.parts.config.clone(), now: self.parts.clock.wall(), if_generation, allow_replace }
+        FixedSettings { config: self.parts.config.get(), now: self.parts.clock.wall(), if_generation, allow_replace }
     }
 
     /// The view of a workspace at its generation or a later one.

@@ -12,7 +12,7 @@ use crate::contract::worker::ExecResponse;
 use crate::contract::*;
 use crate::controller::Handle;
 use crate::model::observed::Seen;
-use crate::model::{Config, DiskUsage, Event, Shown};
+use crate::model::{Config, DiskUsage, Event, LiveConfig, Shown};
 use crate::runtime::Attach;
 use crate::watch::Hub;
 
@@ -34,7 +34,7 @@ pub struct Parts {
     /// Commands in workspaces.
     pub attach: Arc<dyn Attach>,
     /// The agent's settings.
-    pub config: Arc<Config>,
+    pub config: Arc<LiveConfig>,
     /// Who the agent is.
     pub identity: Identity,
     /// The time.
@@ -136,6 +136,10 @@ impl Procedures for Api {
         self.apply(ApplyInput { dry_run: true, ..input }).await
     }
 
+    async fn sync_workspace(&self, input: NameInput) -> Result<(), ApiError> {
+        self.sync(input.name).await
+    }
+
     async fn exec_workspace(&self, input: ExecInput) -> Result<ExecResponse, ApiError> {
         self.exec(input).await
     }
@@ -156,7 +160,7 @@ impl Procedures for Api {
     }
 
     async fn get_config(&self, _: NoInput) -> Result<Config, ApiError> {
-        Ok(Config::clone(&self.parts.config))
+        Ok(Config::clone(&self.parts.config.get()))
     }
 
     async fn watch_workspaces(&self, _: NoInput, resume: Option<String>) -> Result<Events<WatchFrame>, ApiError> {

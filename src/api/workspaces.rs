@@ -65,14 +65,8 @@ impl Api {
     pub(super) async fn exec(&self, input: ExecInput) -> Result<ExecResponse, ApiError> {
         let ExecInput { name, command, timeout } = input;
         check_command(&command, timeout)?;
-        let intent = self.intent(&name)?;
-        let view = self.view_of(&intent)?;
+        let intent = self.running(&name)?;
         let stopped = |message: String| ApiError::PreconditionFailed { name: name.clone(), message };
-        // Where nobody can look at the engine the worker may answer all the same.
-        let running = view.condition(ConditionType::ContainerRunning);
-        if running.is_none_or(|condition| condition.status == ConditionStatus::False) {
-            return Err(stopped(format!("workspace {name} does not run: perry start {name}")));
-        }
         let Ok(_permit) = self.execs.try_acquire() else {
             return Err(ApiError::TooManyRequests("too many commands are running already".to_owned()));
         };
@@ -82,6 +76,31 @@ impl Api {
             RuntimeError::Failed(message) => stopped(format!("workspace {name}: {message}")),
             other => ApiError::Unavailable(format!("workspace {name}: {other}")),
         })
+    }
+
+    pub(super) async fn sync(&self, name: Name) -> Result<(), ApiError> {
+        let intent = self.running(&name)?;
+        let faults = self.parts.controller.sync(&intent).await;
+        let faults = faults.map_err(|error| ApiError::Unavailable(format!("workspace {name}: {error}")))?;
+        if faults.is_empty() {
+            return Ok(());
+        }
+        let faults: Vec<String> = faults.iter().map(ToString::to_string).collect();
+        let message = format!("not everything could be brought into workspace {name}: {}", faults.join("; "));
+        Err(ApiError::PreconditionFailed { name, message })
+    }
+
+    /// What is wanted of a workspace whose container runs. Where nobody can look at the engine its worker may answer all
+    /// the same.
+    fn running(&self, name: &Name) -> Result<Arc<Workspace>, ApiError> {
+        let intent = self.intent(name)?;
+        let view = self.view_of(&intent)?;
+        let running = view.condition(ConditionType::ContainerRunning);
+        if running.is_none_or(|condition| condition.status == ConditionStatus::False) {
+            let message = format!("workspace {name} does not run: perry start {name}");
+            return Err(ApiError::PreconditionFailed { name: name.clone(), message });
+        }
+        Ok(intent)
     }
 
     /// What is wanted of a workspace.

@@ -25,6 +25,7 @@ mod schema;
 mod selector;
 mod start;
 mod stop;
+mod sync;
 mod table;
 mod values;
 mod version;
@@ -66,6 +67,7 @@ enum Verb {
     Wait(wait::WaitFor),
     Events(events::Events),
     Exec(exec::Exec),
+    Sync(sync::Sync),
     Why(why::Why),
     #[command(subcommand)]
     Agent(agent::Agent),
@@ -150,6 +152,7 @@ async fn answer(verb: Verb, context: &Context) -> Outcome {
         Verb::Wait(verb) => verb.run(context).await,
         Verb::Events(verb) => verb.run(context).await,
         Verb::Exec(verb) => verb.run(context).await,
+        Verb::Sync(verb) => verb.run(context).await,
         Verb::Why(verb) => verb.run(context).await,
         Verb::Agent(verb) => verb.run(context).await,
         Verb::Image(verb) => verb.run(context).await,

@@ -39,6 +39,10 @@ macro_rules! procedures {
                 apply_workspaces(ApplyInput) -> ApplyOutput, "workspaces/apply", Write, Operator, [NotFound, Conflict];
                 /// What `apply` would do; changes nothing.
                 plan_workspaces(ApplyInput) -> ApplyOutput, "workspaces/plan", Read, Viewer, [NotFound, Conflict];
+                /// Brings the files of the agent's host into a running workspace now (`sync.files`, `spec.files`), also where
+                /// nothing seems to have changed. Refused where one of them cannot be brought; the others are.
+                sync_workspace(NameInput) -> (), "workspaces/sync", Write, Operator,
+                    [NotFound, PreconditionFailed, ServiceUnavailable];
                 /// Runs a command in a running workspace and waits for its end.
                 exec_workspace(ExecInput) -> ExecResponse, "workspaces/exec", Write, Operator,
                     [NotFound, PreconditionFailed, ServiceUnavailable];

@@ -4,7 +4,7 @@ use async_trait::async_trait;
 
 use super::Controller;
 use crate::model::desired::Goal;
-use crate::model::observed::{EngineSeen, Seen};
+use crate::model::observed::{EngineSeen, FileFault, Seen};
 use crate::model::{Action, DiskUsage, Event, Name, Reason, Verdict, Workspace};
 use crate::plan::{self, Look};
 use crate::runtime::Progress;
@@ -37,6 +37,12 @@ pub trait Handle: Send + Sync {
     /// # Errors
     /// What the engine said, or that it does not answer.
     async fn disk(&self, workspace: &Workspace) -> Result<DiskUsage, String>;
+
+    /// Brings the files of a workspace into it now, also where nothing seems to have changed; what could not be brought.
+    ///
+    /// # Errors
+    /// The workspace does not run, or its worker does not answer.
+    async fn sync(&self, workspace: &Workspace) -> Result<Vec<FileFault>, String>;
 
     /// How many containers and volumes bear this agent's id and belong to no workspace; `None` where nobody could look.
     async fn orphans(&self) -> Option<usize>;
@@ -87,7 +93,7 @@ impl Handle for Controller {
     }
 
     async fn preview(&self, workspace: &Workspace) -> Preview {
-        let executable = self.parts.settings.executable.clone();
+        let executable = self.settings().executable.clone();
         let context = plan::Context { executable, in_doubt: false, refreshed: false };
         let look = self.look_at(workspace, context).await;
         let replaces = self.replaces(workspace, &look);
@@ -101,7 +107,7 @@ impl Handle for Controller {
     fn may_replace(&self, workspace: &Workspace) -> bool {
         let stored = self.parts.intent.get(&workspace.metadata.name);
         let Some(stored) = stored.filter(|stored| stored.metadata.uid == workspace.metadata.uid) else { return false };
-        let [before, after] = [&stored, workspace].map(|it| plan::desired(it, &self.parts.settings));
+        let [before, after] = [&stored, workspace].map(|it| plan::desired(it, &self.settings()));
         // One from before Perry is kept, whatever the spec says, until somebody asks for its replacement.
         let kept = after.adopted.as_ref().is_some_and(|adopted| !adopted.replace);
         let other = before.container.fingerprint != after.container.fingerprint || before.adopted != after.adopted;
@@ -121,8 +127,14 @@ impl Handle for Controller {
     }
 
     async fn disk(&self, workspace: &Workspace) -> Result<DiskUsage, String> {
-        let desired = plan::desired(workspace, &self.parts.settings);
+        let desired = plan::desired(workspace, &self.settings());
         self.parts.runtime.disk(&desired).await.map_err(|error| error.to_string())
+    }
+
+    async fn sync(&self, workspace: &Workspace) -> Result<Vec<FileFault>, String> {
+        let desired = plan::desired(workspace, &self.settings());
+        let faults = self.parts.runtime.sync(&desired).await.map_err(|error| error.to_string())?;
+        Ok(desired.files.refused.into_iter().chain(faults).collect())
     }
 
     async fn orphans(&self) -> Option<usize> {
@@ -132,7 +144,7 @@ impl Handle for Controller {
     }
 
     async fn build_image(&self, progress: Progress<'_>) -> Result<(), String> {
-        let image = &self.parts.settings.config.image_tag;
+        let image = &self.settings().config.image_tag;
         self.parts.runtime.build_image(image, progress).await.map_err(|error| error.to_string())
     }
 }

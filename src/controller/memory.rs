@@ -8,7 +8,7 @@ use tokio::sync::Notify;
 
 use super::policy;
 use super::startup::Timeline;
-use crate::model::{Action, Condition, Plan, Reason, Uid, Verdict, Workspace};
+use crate::model::{Action, Condition, ConditionStatus, ConditionType, Plan, Reason, Uid, Verdict, Workspace};
 use crate::plan::{Failure, Look};
 use crate::queue::BACKOFF_FLOOR;
 
@@ -232,6 +232,18 @@ impl Memory {
     /// Has these actions, if they are what is planned next, wait until then.
     pub(super) fn hold(&mut self, actions: &[Action], until: Duration) {
         self.held = Some(Held { actions: actions.to_vec(), until });
+    }
+
+    /// Whether a workspace that was shown as ready is being brought what disturbs nobody: it is shown when that is done, or
+    /// has failed.
+    pub(super) fn is_quiet(&self) -> bool {
+        let ready = |condition: &Condition| {
+            condition.kind == ConditionType::Ready
+                && condition.status == ConditionStatus::True
+                && condition.observed_generation == self.generation
+        };
+        let quiet = |look: &Look| look.plan.verdict == Verdict::Act && look.plan.actions.iter().all(Action::is_quiet);
+        self.failure.is_none() && self.look.as_ref().is_some_and(quiet) && self.conditions.iter().any(ready)
     }
 
     /// Whether the workspace has waited for itself longer than it should take.

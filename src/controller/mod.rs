@@ -15,7 +15,7 @@ mod startup;
 use std::collections::BTreeMap;
 use std::panic::AssertUnwindSafe;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 use std::time::Duration;
 
 use futures::stream::FuturesUnordered;
@@ -25,7 +25,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 pub use handle::{Handle, Preview};
 
 use crate::clock::Clock;
-use crate::model::{Event, Name, Reason, Severity, Shown, Workspace};
+use crate::model::{Config, Event, Name, Reason, Severity, Shown, Workspace};
 use crate::plan::{Picture, Settings};
 use crate::queue::{Backoff, Claim, Jitter, WorkQueue};
 use crate::runtime::{Hint, Runtime};
@@ -60,6 +60,8 @@ pub struct Parts {
 /// The loop over all workspaces of an agent.
 pub struct Controller {
     parts: Parts,
+    /// Those of the parts, until they change.
+    settings: RwLock<Arc<Settings>>,
     queue: WorkQueue<Name>,
     memory: Mutex<BTreeMap<Name, Memory>>,
     backoff: Mutex<Backoff<Name>>,
@@ -87,6 +89,7 @@ impl Controller {
             events: EventLog::new(),
             slots: Arc::new(Semaphore::new(PASSES)),
             stopping: AtomicBool::new(false),
+            settings: RwLock::new(Arc::new(parts.settings.clone())),
             parts,
         })
     }
@@ -121,6 +124,17 @@ impl Controller {
         self.stopping.store(true, Ordering::SeqCst);
         self.queue.shutdown();
         locked(&self.memory).values().for_each(|memory| memory.intent_changed.notify_waiters());
+    }
+
+    /// Goes on with these settings, by which every workspace is looked at anew.
+    pub fn reconfigure(&self, config: Config) {
+        let settings = Settings { config, ..Settings::clone(&self.settings()) };
+        *self.settings.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(settings);
+        self.parts.intent.list().into_keys().for_each(|name| self.queue.add(name));
+    }
+
+    fn settings(&self) -> Arc<Settings> {
+        self.settings.read().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     /// Cancel-safe: a future that is dropped has taken nothing.
@@ -205,9 +219,12 @@ impl Controller {
         let Some(workspace) = self.parts.intent.get(name) else { return };
         let memory = memory.entry(name.clone()).or_default();
         memory.meet(&workspace);
+        if memory.is_quiet() {
+            return;
+        }
         let view = crate::plan::project(&Picture {
             workspace: &workspace,
-            image: &self.parts.settings.config.image_tag,
+            image: &self.settings().config.image_tag,
             look: memory.look.as_ref(),
             observed_generation: memory.observed_generation,
             failure: memory.failure.as_ref(),
@@ -240,7 +257,7 @@ mod tests {
 
     use super::*;
     use crate::clock::ManualClock;
-    use crate::model::{Config, Uid};
+    use crate::model::Uid;
     use crate::runtime::fake::{Smooth, World};
     use crate::store::IntentError;
     use crate::watch::Limits;

@@ -78,14 +78,14 @@ impl Controller {
     /// meanwhile is not yet in it.
     async fn look(&self, workspace: &Workspace) -> Look {
         let (doubt_ends, refreshed) = self.memory_of(workspace, |memory| (memory.in_doubt_until, memory.refreshed));
-        let executable = self.parts.settings.executable.clone();
+        let executable = self.settings().executable.clone();
         let in_doubt = self.parts.clock.monotonic() < doubt_ends;
         self.look_at(workspace, Context { executable, in_doubt, refreshed }).await
     }
 
     /// The same for any intent, also one that is not stored; nothing is remembered of it.
     pub(super) async fn look_at(&self, workspace: &Workspace, context: Context) -> Look {
-        let desired = desired(workspace, &self.parts.settings);
+        let desired = desired(workspace, &self.settings());
         let observed = match self.within(LOOK_DEADLINE, self.parts.runtime.observe(&desired)).await {
             Some(observed) => observed,
             None => Observed::unknown("the engine did not answer in time"),
@@ -277,6 +277,8 @@ impl Controller {
                 continue;
             }
             match condition.status {
+                // Each time that files are brought is an event already.
+                ConditionStatus::True if kind == ConditionType::FilesSynced => {}
                 ConditionStatus::True => self.event(workspace, Severity::Normal, &format!("{kind:?}"), ""),
                 ConditionStatus::False => {
                     self.event(workspace, Severity::Warning, &condition.reason, &condition.message);

@@ -177,6 +177,11 @@ impl Action {
         matches!(self, Self::EnsureImage { .. } | Self::RefreshImage { .. })
     }
 
+    /// Whether a workspace that is ready stays so while it is done: it takes milliseconds and disturbs nobody.
+    pub fn is_quiet(&self) -> bool {
+        matches!(self, Self::SyncFiles { .. })
+    }
+
     /// Whether it ends something that a person may be using, or keeps.
     pub fn is_disruptive(&self) -> bool {
         matches!(self, Self::StopContainer { .. } | Self::RemoveContainer { .. } | Self::RemoveVolume { .. })

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::fmt;
 use std::str::FromStr;
+use std::sync::{Arc, PoisonError, RwLock};
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -49,6 +50,44 @@ impl Default for Config {
             allowed_origins: Vec::new(),
             sync: SyncConfig::default(),
         }
+    }
+}
+
+/// Settings that may change while the agent runs: whoever needs them asks each time.
+#[derive(Debug, Default)]
+pub struct LiveConfig(RwLock<Arc<Config>>);
+
+impl LiveConfig {
+    /// Settings to begin with.
+    pub fn new(config: Config) -> Self {
+        Self(RwLock::new(Arc::new(config)))
+    }
+
+    /// The settings now.
+    pub fn get(&self) -> Arc<Config> {
+        self.0.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Takes what may change of `new`: what workspaces are brought, and who may enter them. The keys of the rest that
+    /// differ, which the next start of the agent takes.
+    pub fn take(&self, new: &Config) -> Vec<&'static str> {
+        let mut now = self.0.write().unwrap_or_else(PoisonError::into_inner);
+        let mut next = Config::clone(&now);
+        next.sync.clone_from(&new.sync);
+        next.ssh.authorized_keys.clone_from(&new.ssh.authorized_keys);
+        let later = [
+            ("port", next.port != new.port),
+            ("bind", next.bind != new.bind),
+            ("workspacePrefix", next.workspace_prefix != new.workspace_prefix),
+            ("imageTag", next.image_tag != new.image_tag),
+            ("sshPorts", next.ssh_ports != new.ssh_ports),
+            ("publishedPorts", next.published_ports != new.published_ports),
+            ("docker", next.docker != new.docker),
+            ("ssh.bind", next.ssh.bind != new.ssh.bind),
+            ("allowedOrigins", next.allowed_origins != new.allowed_origins),
+        ];
+        *now = Arc::new(next);
+        later.into_iter().filter(|(_, differs)| *differs).map(|(key, _)| key).collect()
     }
 }
 

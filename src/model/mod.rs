@@ -30,7 +30,7 @@ pub mod workspace;
 
 pub use action::Action;
 pub use condition::{Condition, ConditionStatus, ConditionType};
-pub use config::Config;
+pub use config::{Config, LiveConfig};
 pub use desired::Desired;
 pub use event::{Event, Severity};
 pub use issue::{Issue, Issues};

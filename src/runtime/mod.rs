@@ -18,7 +18,7 @@ use futures::Stream;
 use tokio::io::{AsyncRead, AsyncWrite};
 
 use crate::contract::worker::{ExecRequest, ExecResponse};
-use crate::model::observed::{EngineSeen, Seen};
+use crate::model::observed::{EngineSeen, FileFault, Seen};
 use crate::model::{Action, Desired, DiskUsage, Name, Observed, Uid};
 
 /// Where progress goes, one line at a time. An alias, because `async_trait` would give the `&str` inside a lifetime of
@@ -55,6 +55,12 @@ pub trait Runtime: Send + Sync {
     /// # Errors
     /// Nobody could look, or not within half a minute.
     async fn disk(&self, desired: &Desired) -> Result<DiskUsage, RuntimeError>;
+
+    /// Brings the files of a workspace into its running container, whatever it has; what could not be read or written.
+    ///
+    /// # Errors
+    /// It does not run, or its worker does not answer.
+    async fn sync(&self, desired: &Desired) -> Result<Vec<FileFault>, RuntimeError>;
 
     /// Everything that bears this agent's id but belongs to none of these workspaces.
     ///

@@ -3,7 +3,7 @@
 //! A file that changes all the time must not keep a workspace busy: what was seen of it stands for [`SETTLE`], and a
 //! change is told that long after its last sign.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs::{File, Metadata};
 use std::io::{self, Read};
 use std::os::unix::fs::MetadataExt;
@@ -42,7 +42,8 @@ pub struct HostFiles {
 #[derive(Default)]
 struct Seen {
     files: BTreeMap<PathBuf, Entry>,
-    folders: BTreeMap<PathBuf, ()>,
+    watched: BTreeSet<PathBuf>,
+    folders: BTreeSet<PathBuf>,
 }
 
 /// What was seen of a file.
@@ -64,7 +65,7 @@ impl HostFiles {
         let watcher = notify::recommended_watcher(move |event: notify::Result<Event>| {
             let concerns = event.map_or(true, |event| {
                 let known = locked(&known);
-                !event.kind.is_access() && event.paths.iter().any(|path| known.files.contains_key(path))
+                !event.kind.is_access() && event.paths.iter().any(|path| known.watched.contains(path))
             });
             if concerns {
                 tell.notify_one();
@@ -95,9 +96,11 @@ impl HostFiles {
         }
     }
 
-    fn watch(&self, path: &Path) {
+    /// Tells of changes of this file from now on, also where it is brought into no workspace.
+    pub fn watch(&self, path: &Path) {
+        locked(&self.seen).watched.insert(path.to_owned());
         let Some(folder) = path.parent() else { return };
-        let known = locked(&self.seen).folders.insert(folder.to_owned(), ()).is_some();
+        let known = !locked(&self.seen).folders.insert(folder.to_owned());
         if let (false, Some(watcher)) = (known, &mut *locked(&self.watcher))
             && watcher.watch(folder, RecursiveMode::NonRecursive).is_err()
         {

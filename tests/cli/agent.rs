@@ -12,7 +12,7 @@ use perry::clock::{Clock, SystemClock};
 use perry::contract::worker::{ExecRequest, ExecResponse};
 use perry::controller::Controller;
 use perry::model::files::{AGENT_ID, AGENT_LOCK, AgentLock};
-use perry::model::{Config, Name, Shown, State, Uid, Workspace};
+use perry::model::{Config, LiveConfig, Name, Shown, State, Uid, Workspace};
 use perry::plan;
 use perry::runtime::fake::{Script, World};
 use perry::runtime::{Attach, Duplex, RuntimeError};
@@ -100,7 +100,7 @@ async fn serve(script: impl Script + 'static, shutdown: Shutdown, started: impl 
         hub,
         controller: controller.clone(),
         attach: Arc::new(Echo),
-        config: Arc::new(config.clone()),
+        config: Arc::new(LiveConfig::new(config.clone())),
         identity: Identity { id: ID.to_owned(), hostname: "devbox".to_owned(), started: clock.wall() },
         clock,
         shutdown: shutdown.clone(),

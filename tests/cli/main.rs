@@ -35,6 +35,7 @@ const ASKING: &[&[&str]] = &[
     &["wait", "web"],
     &["events"],
     &["exec", "web", "--", "ls"],
+    &["sync", "web"],
     &["why", "web"],
     &["agent", "info"],
     &["agent", "kill"],

@@ -11,7 +11,7 @@ use futures::future::BoxFuture;
 use futures::{FutureExt, Stream};
 use perry::clock::{Clock, ManualClock};
 use perry::controller::{Controller, Handle, Parts};
-use perry::model::observed::{EngineSeen, Seen};
+use perry::model::observed::{EngineSeen, FileFault, Seen};
 use perry::model::{Action, ConditionType, Desired, DiskUsage, Observed, Shown, Uid, Workspace};
 use perry::runtime::fake::{Engine, FakeRuntime, World};
 use perry::runtime::{Hint, Orphans, Progress, Runtime, RuntimeError};
@@ -262,6 +262,10 @@ impl Runtime for Tampered {
 
     async fn build_image(&self, image: &str, progress: Progress<'_>) -> Result<(), RuntimeError> {
         self.inner.build_image(image, progress).await
+    }
+
+    async fn sync(&self, desired: &Desired) -> Result<Vec<FileFault>, RuntimeError> {
+        self.inner.sync(desired).await
     }
 
     async fn disk(&self, desired: &Desired) -> Result<DiskUsage, RuntimeError> {

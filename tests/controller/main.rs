@@ -8,6 +8,7 @@ mod deletion;
 mod events;
 mod failure;
 mod fence;
+mod files;
 mod many;
 mod preview;
 mod settle;

@@ -18,6 +18,7 @@ mod repository;
 mod restart;
 mod ssh;
 mod states;
+mod sync;
 mod tasks;
 mod two;
 mod verbs;

@@ -175,6 +175,10 @@ impl Procedures for Fake {
         Ok(ExecResponse { stdout, stderr: String::new(), exit_code: 0, truncated: false })
     }
 
+    async fn sync_workspace(&self, input: NameInput) -> Result<(), ApiError> {
+        self.get(&input.name).map(drop)
+    }
+
     async fn disk_usage(&self, input: NameInput) -> Result<DiskUsage, ApiError> {
         self.get(&input.name)?;
         Ok(DiskUsage { volumes: Vec::new(), container: Some(1) })

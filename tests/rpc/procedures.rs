@@ -9,6 +9,7 @@ use perry::api::{Api, Intents};
 use perry::contract::*;
 use perry::controller::Preview;
 use perry::model::admission;
+use perry::model::observed::FileFault;
 use perry::model::{Issues, Reason, Run, Shown};
 use perry::runtime::RuntimeError;
 use perry::store::sim_disk::Fault;
@@ -113,6 +114,23 @@ async fn disk_usage_that_cannot_be_counted_is_an_error_that_says_why() {
     api.create_workspace(create("a")).await.expect("created");
     let error = api.disk_usage(named("a")).await.expect_err("not counted");
     assert_eq!((error.code(), error.to_string().as_str()), (Code::ServiceUnavailable, "counting took too long"));
+}
+
+#[tokio::test]
+async fn files_that_cannot_be_brought_are_an_error_that_names_each() {
+    let (world, api) = world();
+    assert_eq!(code(api.sync_workspace(named("a")).await), Code::NotFound);
+    api.create_workspace(create("a")).await.expect("created");
+    assert_eq!(code(api.sync_workspace(named("a")).await), Code::PreconditionFailed, "it does not run yet");
+    world.show("a", true);
+    api.sync_workspace(named("a")).await.expect("brought");
+    let fault = |path: &str| FileFault { path: path.to_owned(), message: "is not there".to_owned() };
+    *world.synced.lock().expect("synced") = Box::new(move |_| Ok(vec![fault("~/a"), fault("~/b")]));
+    let error = api.sync_workspace(named("a")).await.expect_err("not all");
+    assert_eq!(error.code(), Code::PreconditionFailed);
+    assert!(error.to_string().ends_with("~/a is not there; ~/b is not there"), "{error}");
+    *world.synced.lock().expect("synced") = Box::new(|_| Err("the worker does not answer".to_owned()));
+    assert_eq!(code(api.sync_workspace(named("a")).await), Code::ServiceUnavailable);
 }
 
 #[tokio::test]

@@ -9,8 +9,8 @@ use perry::api::{Api, Edit, Identity, Intents, Parts, Shutdown};
 use perry::clock::{Clock, ManualClock};
 use perry::contract::worker::{ExecRequest, ExecResponse};
 use perry::controller::{Handle, Preview};
-use perry::model::observed::{EngineSeen, Seen};
-use perry::model::{Action, Config, DiskUsage, Event, Name, Shown, State, Uid, View, Workspace};
+use perry::model::observed::{EngineSeen, FileFault, Seen};
+use perry::model::{Action, DiskUsage, Event, Name, Shown, State, Uid, View, Workspace};
 use perry::runtime::{Attach, Duplex, RuntimeError};
 use perry::store::IntentError;
 use perry::watch::Hub;
@@ -18,6 +18,7 @@ use serde_json::json;
 use tokio::sync::{Notify, Semaphore, broadcast};
 
 type Looked = Box<dyn Fn(&Workspace) -> Preview + Send + Sync>;
+type Synced = Box<dyn Fn(&Workspace) -> Result<Vec<FileFault>, String> + Send + Sync>;
 type Ran = Box<dyn Fn(&ExecRequest) -> Result<ExecResponse, RuntimeError> + Send + Sync>;
 
 pub(crate) struct World {
@@ -41,6 +42,7 @@ pub(crate) struct World {
     pub(crate) past: Mutex<Vec<Event>>,
     pub(crate) news: broadcast::Sender<Event>,
     pub(crate) run: Mutex<Ran>,
+    pub(crate) synced: Mutex<Synced>,
     /// Commands wait for a permit.
     pub(crate) commands: Semaphore,
     pub(crate) building: AtomicUsize,
@@ -74,6 +76,7 @@ pub(crate) fn world() -> (Arc<World>, Api) {
         past: Mutex::default(),
         news: broadcast::Sender::new(16),
         run: Mutex::new(Box::new(ok)),
+        synced: Mutex::new(Box::new(|_| Ok(Vec::new()))),
         commands: Semaphore::new(Semaphore::MAX_PERMITS),
         building: AtomicUsize::new(0),
         built: Notify::new(),
@@ -85,7 +88,7 @@ pub(crate) fn world() -> (Arc<World>, Api) {
         hub: world.hub.clone(),
         controller: Arc::new(Door(world.clone())),
         attach: Arc::new(door),
-        config: Arc::new(Config::default()),
+        config: Arc::default(),
         identity: Identity { id: "agent".to_owned(), hostname: "devbox".to_owned(), started: world.clock.wall() },
         clock: Arc::new(world.clock.clone()),
         shutdown: world.shutdown.clone(),
@@ -185,6 +188,10 @@ impl Handle for Door {
 
     async fn engine(&self) -> Seen<EngineSeen> {
         Seen::Unknown("connection refused".to_owned())
+    }
+
+    async fn sync(&self, workspace: &Workspace) -> Result<Vec<FileFault>, String> {
+        self.0.synced.lock().expect("synced")(workspace)
     }
 
     async fn disk(&self, _: &Workspace) -> Result<DiskUsage, String> {

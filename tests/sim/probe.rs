@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex};
 
 use async_trait::async_trait;
 use futures::Stream;
-use perry::model::observed::{EngineSeen, Seen};
+use perry::model::observed::{EngineSeen, FileFault, Seen};
 use perry::model::{Action, Desired, DiskUsage, Name, Observed, Uid, Workspace};
 use perry::runtime::fake::World;
 use perry::runtime::{Hint, Orphans, Progress, Runtime, RuntimeError};
@@ -139,6 +139,10 @@ impl Runtime for Probe {
 
     async fn build_image(&self, image: &str, progress: Progress<'_>) -> Result<(), RuntimeError> {
         self.inner.build_image(image, progress).await
+    }
+
+    async fn sync(&self, desired: &Desired) -> Result<Vec<FileFault>, RuntimeError> {
+        self.inner.sync(desired).await
     }
 
     async fn disk(&self, desired: &Desired) -> Result<DiskUsage, RuntimeError> {

@@ -6,10 +6,9 @@ use bytes::Bytes;
 
 use super::Docker;
 use super::fault::Fault;
-use crate::model::FileSpec;
-use crate::model::desired::Owner;
-use crate::model::observed::SourcesSeen;
+use crate::model::observed::{FileFault, SourcesSeen};
 use crate::model::sync::SourceFile;
+use crate::model::{FileSpec, Uid};
 use crate::runtime::RuntimeError;
 
 /// What is to be brought, as it is now.
@@ -22,14 +21,15 @@ pub(super) async fn look(docker: &Docker, files: &[FileSpec]) -> SourcesSeen {
     tokio::task::spawn_blocking(move || sources.look(&files)).await.unwrap_or_default()
 }
 
-/// Brings them, as they are now.
-pub(super) async fn bring(docker: &Docker, owner: &Owner, files: &[FileSpec]) -> Result<(), RuntimeError> {
+/// Brings them, as they are now; what could not be read or written.
+pub(super) async fn bring(docker: &Docker, uid: &Uid, files: &[FileSpec]) -> Result<Vec<FileFault>, RuntimeError> {
     let (sources, files) = (Arc::clone(&docker.sources), files.to_owned());
     let read = tokio::task::spawn_blocking(move || sources.read(&files)).await;
     let (seen, files) = read.map_err(|_| Fault::Failed("reading the files of this machine panicked".to_owned()))?;
     let tar =
         pack(&files).map_err(|error| Fault::Failed(format!("the files of this machine cannot be packed: {error}")))?;
-    docker.links.bring(&owner.uid, &seen.hash, tar).await
+    let not_written = docker.links.bring(uid, &seen.hash, tar).await?;
+    Ok(seen.faults.into_iter().chain(not_written).collect())
 }
 
 fn pack(files: &[SourceFile]) -> std::io::Result<Bytes> {

@@ -47,7 +47,7 @@ use super::link::Links;
 use super::secret::Key;
 use super::{Attach, Duplex, Hint, Orphans, Progress, Runtime, RuntimeError};
 use crate::contract::worker::{ExecRequest, ExecResponse};
-use crate::model::observed::{EngineSeen, Seen};
+use crate::model::observed::{EngineSeen, FileFault, Seen};
 use crate::model::sync::Sources;
 use crate::model::{Action, Desired, DiskUsage, Observed, Uid};
 
@@ -121,7 +121,8 @@ impl Docker {
                 container::start(self, id, owner, *restarted_at).await
             }
             Action::ConfigureWorker { id, owner, worker } => return install::configure(self, id, owner, worker).await,
-            Action::SyncFiles { owner, files, .. } => return files::bring(self, owner, files).await,
+            // What could not be brought is seen at the next look.
+            Action::SyncFiles { owner, files, .. } => return files::bring(self, &owner.uid, files).await.map(drop),
             Action::UnpauseContainer { id } => container::unpause(self, id).await,
             Action::StopContainer { id } => container::stop(self, id).await,
             Action::RemoveContainer { id } => container::remove(self, id).await,
@@ -166,6 +167,10 @@ impl Runtime for Docker {
 
     async fn disk(&self, desired: &Desired) -> Result<DiskUsage, RuntimeError> {
         Ok(usage::disk(self, desired).await?)
+    }
+
+    async fn sync(&self, desired: &Desired) -> Result<Vec<FileFault>, RuntimeError> {
+        files::bring(self, &desired.owner.uid, &desired.files.bring).await
     }
 
     async fn orphans(&self, known: &BTreeSet<Uid>) -> Result<Orphans, RuntimeError> {

@@ -263,6 +263,12 @@ impl Engine {
         Ok(())
     }
 
+    /// The id of a workspace's container, while it runs.
+    pub(super) fn running(&self, owner: &Owner) -> Option<String> {
+        let mine = |one: &&Container| one.owner.as_ref() == Some(owner) && one.state == ContainerState::Running;
+        self.containers.values().find(mine).map(|one| one.id.clone())
+    }
+
     /// What a look at the files of the host shows.
     pub(super) fn sources(&self, files: &[FileSpec]) -> SourcesSeen {
         let mut seen = SourcesSeen::default();

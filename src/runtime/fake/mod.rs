@@ -25,7 +25,7 @@ use index::Indexed;
 
 use super::{Hint, Orphans, Progress, Runtime, RuntimeError};
 use crate::clock::Clock;
-use crate::model::observed::{EngineSeen, Seen};
+use crate::model::observed::{EngineSeen, FileFault, Seen};
 use crate::model::{Action, Desired, DiskUsage, Name, Observed, Uid};
 
 /// An engine and everything on it. Outlives the agents that use it; clones share it.
@@ -316,6 +316,14 @@ impl Runtime for FakeRuntime {
             true => Ok(observe::disk(engine, desired)),
             false => Err(RuntimeError::Unreachable("the fake engine is down".to_owned())),
         })
+    }
+
+    async fn sync(&self, desired: &Desired) -> Result<Vec<FileFault>, RuntimeError> {
+        let id = self.world.with(|engine| engine.running(&desired.owner));
+        let id = id.ok_or_else(|| RuntimeError::Failed("the workspace is not running".to_owned()))?;
+        let (owner, files) = (desired.owner.clone(), desired.files.bring.clone());
+        self.apply(&Action::SyncFiles { id, owner, files }, &|_| ()).await?;
+        Ok(self.world.with(|engine| engine.sources(&desired.files.bring).faults))
     }
 
     async fn orphans(&self, known: &BTreeSet<Uid>) -> Result<Orphans, RuntimeError> {

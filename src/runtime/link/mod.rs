@@ -10,6 +10,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use bytes::Bytes;
 use hyper::Method;
+use serde::de::DeserializeOwned;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
@@ -21,7 +22,7 @@ use super::secret::Key;
 use super::{Duplex, RuntimeError};
 use crate::contract::worker::{ExecRequest, ExecResponse};
 use crate::model::desired::{Owner, WorkerPlan};
-use crate::model::observed::WorkerSeen;
+use crate::model::observed::{FileFault, WorkerSeen};
 use crate::model::{Name, Uid};
 
 /// How long a request waits for a link that is not up yet.
@@ -133,14 +134,26 @@ impl Links {
         Ok(())
     }
 
-    /// Brings files into a workspace, as a tar; the worker shows this hash from then on.
+    /// Brings files into a workspace, as a tar; the worker shows this hash from then on. What could not be written.
     ///
     /// # Errors
     /// It did not take them.
-    pub async fn bring(&self, uid: &Uid, hash: &str, tar: Bytes) -> Result<(), RuntimeError> {
+    pub async fn bring(&self, uid: &Uid, hash: &str, tar: Bytes) -> Result<Vec<FileFault>, RuntimeError> {
+        // Where there is nothing to bring there is no hash of it.
+        let hash = if hash.is_empty() { "0" } else { hash };
         let path = format!("/v1/files/{hash}");
-        self.client(uid).await?.request(Method::PUT, &path, tar, Some(BRING_LIMIT)).await?;
-        Ok(())
+        let answer = self.client(uid).await?.request(Method::PUT, &path, tar, Some(BRING_LIMIT)).await?;
+        self.until(uid, |seen| seen.files.hash == hash).await;
+        understood(&answer)
+    }
+
+    /// Waits until the worker's state, which comes beside its answers, shows what an answer said: a look that came before
+    /// it would plan the same once more.
+    async fn until(&self, uid: &Uid, shows: impl Fn(&WorkerSeen) -> bool) {
+        let Some(mut state) = self.links().get(uid).map(|link| link.state.clone()) else { return };
+        let shown = state.wait_for(|state| state.seen.as_ref().is_some_and(&shows));
+        // A link that broke meanwhile shows it when it is up again.
+        let _ = tokio::time::timeout(LINK_LIMIT, shown).await;
     }
 
     /// Has a worker replace itself by the executable that is now in its container.
@@ -163,8 +176,7 @@ impl Links {
         let body = serde_json::to_vec(request).expect("a request has only texts for keys");
         let limit = request.timeout.map(|seconds| Duration::from_secs(seconds).saturating_add(EXEC_SLACK));
         let answer = self.client(uid).await?.request(Method::POST, "/v1/exec", body.into(), limit).await?;
-        serde_json::from_slice(&answer)
-            .map_err(|error| RuntimeError::Failed(format!("the worker's answer is not understood: {error}")))
+        understood(&answer)
     }
 
     /// The connection of a link, once it is up.
@@ -178,6 +190,11 @@ impl Links {
     fn links(&self) -> MutexGuard<'_, HashMap<Uid, Link>> {
         self.links.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+fn understood<T: DeserializeOwned>(answer: &[u8]) -> Result<T, RuntimeError> {
+    serde_json::from_slice(answer)
+        .map_err(|error| RuntimeError::Failed(format!("the worker's answer is not understood: {error}")))
 }
 
 fn not_running() -> RuntimeError {

@@ -12,6 +12,7 @@ use std::sync::Arc;
 use axum::body::Bytes;
 use axum::extract::{Path as UrlPath, State};
 use axum::http::StatusCode;
+use axum::response::Json;
 use nix::errno::Errno;
 use nix::fcntl::{OFlag, openat, renameat};
 use nix::sys::stat::{Mode, mkdirat};
@@ -31,12 +32,13 @@ pub(super) const BODY: usize = 18 << 20;
 const FAULTS: usize = 20;
 const TEXT: usize = 200;
 
-/// `PUT /v1/files/{hash}`: writes the files of a tar; that hash is shown in the worker's state from then on.
+/// `PUT /v1/files/{hash}`: writes the files of a tar; that hash is shown in the worker's state from then on. The answer is
+/// what could not be written.
 pub(super) async fn put(
     State(shared): State<Arc<Shared>>,
     UrlPath(hash): UrlPath<String>,
     body: Bytes,
-) -> Result<StatusCode, super::routes::Refusal> {
+) -> Result<Json<Vec<FileFault>>, super::routes::Refusal> {
     if hash.is_empty() || hash.len() > 64 || !hash.bytes().all(|byte| byte.is_ascii_hexdigit()) {
         return Err((StatusCode::BAD_REQUEST, "the hash of the files is 1 to 64 hexadecimal digits".to_owned()));
     }
@@ -53,10 +55,10 @@ pub(super) async fn put(
         Ok(Err(error)) => return Err((StatusCode::BAD_REQUEST, format!("the tar of files is broken: {error}"))),
         Err(_) => return Err((StatusCode::INTERNAL_SERVER_ERROR, "writing the files panicked".to_owned())),
     };
-    shared.files.send_replace(FilesSeen { hash, faults });
+    shared.files.send_replace(FilesSeen { hash, faults: faults.clone() });
     // PID 1 may be gone just now; it looks at the file when it is there.
     let _ = shared.requests.send(ToInit::Files).await;
-    Ok(StatusCode::NO_CONTENT)
+    Ok(Json(faults))
 }
 
 /// What was brought before this `serve` began.
