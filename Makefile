@@ -14,6 +14,7 @@ run: ## engine, agent, image and a first workspace
 test: ## every test, with a real Docker engine
 	@scripts/engine.sh
 	@PERRY_BIN=$$(scripts/build.sh) && export PERRY_BIN && \
+	scripts/image.sh "$$PERRY_BIN" --if-missing --variant slim && \
 	scripts/image.sh "$$PERRY_BIN" --if-missing && \
 	cargo test
 

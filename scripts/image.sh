@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Builds the workspace image: scripts/image.sh PERRY [--if-missing]. The running agent does it; where there is none,
+# Builds the workspace image: scripts/image.sh PERRY [--if-missing] [--variant full|slim]. The running agent does it; where there is none,
 # one with a scratch folder and a port of its own does it and ends.
 set -euo pipefail
 cd "$(dirname "$0")/.."

@@ -8,7 +8,7 @@ use tokio::sync::{OwnedSemaphorePermit, mpsc};
 
 use super::Api;
 use crate::contract::{ApiError, BuildProgress, Events, EventsInput, Item, WatchFrame, WatchKind};
-use crate::model::{Event, Name, Shown};
+use crate::model::{Event, Name, Shown, Variant};
 use crate::watch::{Cursor, Frame, FrameKind, WatchError};
 
 /// How many lines of a build may wait for a slow reader; more are dropped.
@@ -41,7 +41,7 @@ impl Api {
         Ok(stream::iter(past).map(Ok).chain(news).map(|event| event.map(item)).boxed())
     }
 
-    pub(super) fn build(&self) -> Result<Events<BuildProgress>, ApiError> {
+    pub(super) fn build(&self, variant: Option<Variant>) -> Result<Events<BuildProgress>, ApiError> {
         let Ok(permit) = self.builds.clone().try_acquire_owned() else {
             return Err(ApiError::TooManyRequests("the image is being built already".to_owned()));
         };
@@ -50,7 +50,7 @@ impl Api {
         // A part of the stream, so that it ends where its reader goes away.
         let run = async move {
             let progress = |line: &str| drop(sender.try_send(line.replace(['\n', '\r'], " ")));
-            controller.build_image(&progress).await
+            controller.build_image(variant, &progress).await
         };
         let build = Build { lines, run: Some(run.boxed()), ended: None, _permit: permit };
         let progress = stream::unfold(build, |mut build| async { Some((build.next().await?, build)) });

@@ -171,7 +171,7 @@ impl Procedures for Api {
         self.events(input, resume.as_deref())
     }
 
-    async fn build_image(&self, _: NoInput, _: Option<String>) -> Result<Events<BuildProgress>, ApiError> {
-        self.build()
+    async fn build_image(&self, input: BuildInput, _: Option<String>) -> Result<Events<BuildProgress>, ApiError> {
+        self.build(input.variant)
     }
 }

@@ -1,11 +1,12 @@
 //! `perry image`.
 
 use crate::client::Client;
-use crate::contract::{ApplyInput, NoInput};
-use crate::model::{Document, Spec};
+use crate::contract::{ApplyInput, BuildInput, NoInput};
+use crate::model::{Document, Spec, Variant};
 
 use super::context::Context;
 use super::failure::{DONE, Failure, Outcome};
+use super::values;
 
 /// Build the image of workspaces that name none
 #[derive(Debug, clap::Subcommand)]
@@ -15,33 +16,44 @@ pub(super) enum Image {
         /// Do nothing where the engine has it.
         #[arg(long)]
         if_missing: bool,
+        /// Which one: full, or slim with no more than Docker and ssh [default: what imageTag in config.json is].
+        #[arg(long, value_name = "VARIANT", value_parser = variant)]
+        variant: Option<Variant>,
     },
 }
 
 impl Image {
     pub(super) async fn run(self, context: &Context) -> Outcome {
-        let Self::Build { if_missing } = self;
+        let Self::Build { if_missing, variant } = self;
         let client = context.client()?;
-        if if_missing && is_there(&client).await? {
-            context.note("the image is there already");
+        let tag = client.get_config(&NoInput {}).await?.image_tag;
+        let image = variant.map_or_else(|| tag.clone(), |variant| variant.image(&tag));
+        if if_missing && is_there(&client, &image).await? {
+            context.note(&format!("the image {image} is there already"));
             return Ok(DONE);
         }
-        let mut lines = client.build_image(&NoInput {}, None).await?;
+        let began = context.now();
+        let mut lines = client.build_image(&BuildInput { variant }, None).await?;
         while let Some(item) = lines.next().await? {
             context.note(&item.value.line);
         }
-        context.note("the image is built");
+        let took = u64::try_from(context.now().duration_since(began).as_millis()).unwrap_or_default();
+        context.note(&format!("the image {image} is built, in {}", values::span(took)));
         Ok(DONE)
     }
 }
 
-/// Whether a new workspace that names no image would need it built. Where nobody can tell it counts as missing: the
+fn variant(text: &str) -> Result<Variant, &'static str> {
+    [Variant::Full, Variant::Slim].into_iter().find(|variant| variant.stage() == text).ok_or("write full or slim")
+}
+
+/// Whether a new workspace of this image would need it built. Where nobody can tell it counts as missing: the
 /// build then says why.
-async fn is_there(client: &Client) -> Result<bool, Failure> {
+async fn is_there(client: &Client, image: &str) -> Result<bool, Failure> {
     // Nobody's name: it is planned, never made.
     let name = format!("image-{}", uuid::Uuid::new_v4().simple()).chars().take(20).collect::<String>();
     let name = name.parse().map_err(|error| Failure::failed(format!("{name}: {error}")))?;
-    let document = Document::new(name, Spec::default());
+    let document = Document::new(name, Spec { image: Some(image.to_owned()), ..Spec::default() });
     let workspace = serde_json::to_value(document).map_err(|error| Failure::failed(error.to_string()))?;
     let planned = client.plan_workspaces(&ApplyInput { workspace: Some(workspace), ..ApplyInput::default() }).await;
     match planned {

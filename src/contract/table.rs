@@ -63,7 +63,7 @@ macro_rules! procedures {
                 workspace_events(EventsInput) -> Event, "workspaces/events", Read, Viewer,
                     [NotFound, ServiceUnavailable];
                 /// Builds the agent's own image, also when there is one.
-                build_image(NoInput) -> BuildProgress, "images/build", Write, Operator, [ServiceUnavailable];
+                build_image(BuildInput) -> BuildProgress, "images/build", Write, Operator, [ServiceUnavailable];
             }
         }
     };

@@ -10,7 +10,7 @@ use serde_json::Value;
 
 use crate::model::observed::EngineSeen;
 use crate::model::workspace::{CloneSpec, PortSpec};
-use crate::model::{Document, Name, Shown};
+use crate::model::{Document, Name, Shown, Variant};
 
 /// No input. Left out or `{}`.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -250,6 +250,15 @@ pub struct ExecInput {
     /// Seconds after which it and its children are killed, 1 to 86400; left out: never.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub timeout: Option<u64>,
+}
+
+/// Which image to build.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct BuildInput {
+    /// The variant; left out: what `imageTag` is.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub variant: Option<Variant>,
 }
 
 /// A line of a build's progress.

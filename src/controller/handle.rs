@@ -5,7 +5,7 @@ use async_trait::async_trait;
 use super::Controller;
 use crate::model::desired::Goal;
 use crate::model::observed::{EngineSeen, FileFault, Seen};
-use crate::model::{Action, DiskUsage, Event, Name, Reason, Verdict, Workspace};
+use crate::model::{Action, DiskUsage, Event, Name, Reason, Variant, Verdict, Workspace};
 use crate::plan::{self, Look};
 use crate::runtime::Progress;
 
@@ -47,11 +47,16 @@ pub trait Handle: Send + Sync {
     /// How many containers and volumes bear this agent's id and belong to no workspace; `None` where nobody could look.
     async fn orphans(&self) -> Option<usize>;
 
-    /// Builds the agent's own image, also when there is one; progress line by line.
+    /// Builds a variant of the agent's own image (left out: what `imageTag` is), also when there is one; progress line by
+    /// line.
     ///
     /// # Errors
     /// What the engine said.
-    async fn build_image(&self, progress: &(dyn for<'a> Fn(&'a str) + Send + Sync)) -> Result<(), String>;
+    async fn build_image(
+        &self,
+        variant: Option<Variant>,
+        progress: &(dyn for<'a> Fn(&'a str) + Send + Sync),
+    ) -> Result<(), String>;
 }
 
 /// What the loop would do.
@@ -143,8 +148,9 @@ impl Handle for Controller {
         Some(orphans.containers.len() + orphans.volumes.len())
     }
 
-    async fn build_image(&self, progress: Progress<'_>) -> Result<(), String> {
-        let image = &self.settings().config.image_tag;
-        self.parts.runtime.build_image(image, progress).await.map_err(|error| error.to_string())
+    async fn build_image(&self, variant: Option<Variant>, progress: Progress<'_>) -> Result<(), String> {
+        let tag = &self.settings().config.image_tag;
+        let variant = variant.or_else(|| Variant::of(tag, tag)).unwrap_or(Variant::Full);
+        self.parts.runtime.build_image(&variant.image(tag), variant, progress).await.map_err(|error| error.to_string())
     }
 }

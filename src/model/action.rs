@@ -6,8 +6,8 @@ use std::time::Duration;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use super::FileSpec;
 use super::desired::{ContainerPlan, Owner, VolumePlan, WorkerPlan};
+use super::{FileSpec, Variant};
 
 /// How long a container has to end by itself before it is killed.
 pub const STOP_GRACE: Duration = Duration::from_secs(10);
@@ -20,8 +20,8 @@ pub enum Action {
     EnsureImage {
         /// Its name.
         image: String,
-        /// Build it from the files inside this program.
-        build: bool,
+        /// Build this variant from the files inside this program.
+        build: Option<Variant>,
     },
     /// Bring a newer image of this name onto the engine, where its registry has one. An image that came from no registry
     /// stays as it is.
@@ -192,8 +192,8 @@ impl fmt::Display for Action {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let short = |id: &str| id.get(..12).unwrap_or(id).to_owned();
         match self {
-            Self::EnsureImage { image, build: true } => write!(f, "build image {image}"),
-            Self::EnsureImage { image, build: false } => write!(f, "pull image {image}"),
+            Self::EnsureImage { image, build: Some(_) } => write!(f, "build image {image}"),
+            Self::EnsureImage { image, build: None } => write!(f, "pull image {image}"),
             Self::RefreshImage { image } => write!(f, "pull image {image}, where there is a newer one"),
             Self::CreateNetwork { name, .. } => write!(f, "create network {name}"),
             Self::CreateVolume { volume, .. } => write!(f, "create volume {}", volume.name),

@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use super::sync::FilesPlan;
 use super::workspace::{CloneSpec, Hooks};
-use super::{Name, Uid, Variables};
+use super::{Name, Uid, Variables, Variant};
 
 /// Where the home volume is mounted: the home folder of the user `workspace`.
 pub const HOME: &str = "/home/workspace";
@@ -101,8 +101,8 @@ pub struct ContainerPlan {
     pub hostname: String,
     /// The image's name, never its id: building an image replaces nothing.
     pub image: String,
-    /// The image is the agent's own (`imageTag`) and is built, not pulled, when it is absent.
-    pub build_image: bool,
+    /// The image is this variant of the agent's own and is built, not pulled, when it is absent.
+    pub build_image: Option<Variant>,
     /// The network's name.
     pub network: String,
     /// Environment.

@@ -148,7 +148,7 @@ fn create(
             actions.push(Action::EnsureImage { image: plan.image.clone(), build: plan.build_image });
         }
         // The agent's own image is as new as `perry image build` made it.
-        Seen::Present(_) if !plan.build_image && !context.refreshed && is_upgrade(desired, containers) => {
+        Seen::Present(_) if plan.build_image.is_none() && !context.refreshed && is_upgrade(desired, containers) => {
             actions.push(Action::RefreshImage { image: plan.image.clone() });
         }
         Seen::Present(_) => {}

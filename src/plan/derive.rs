@@ -5,7 +5,7 @@ use crate::model::desired::{
 };
 use crate::model::sync::FilesPlan;
 use crate::model::workspace::{SSH_PORT, SSH_PORT_NAME};
-use crate::model::{Config, Run, Variables, Workspace};
+use crate::model::{Config, Run, Variables, Variant, Workspace};
 
 use super::fingerprint;
 
@@ -81,7 +81,7 @@ fn container(workspace: &Workspace, settings: &Settings) -> ContainerPlan {
     ContainerPlan {
         name: format!("{}{}", metadata.prefix, metadata.name),
         hostname: metadata.name.to_string(),
-        build_image: image == config.image_tag,
+        build_image: Variant::of(&image, &config.image_tag),
         image,
         network: config.docker.network.clone(),
         env: spec.env.clone(),

@@ -4,12 +4,12 @@ use std::io;
 
 use bytes::Bytes;
 
-/// The recipe and the files that it copies.
-const FILES: [(&str, &str); 4] = [
-    ("Dockerfile", include_str!("image/Dockerfile")),
-    ("daemon.json", include_str!("image/daemon.json")),
-    ("sshd_config", include_str!("image/sshd_config")),
-    ("sudoers", include_str!("image/sudoers")),
+/// The recipe and the files that it copies, with their rights.
+const FILES: [(&str, u32, &str); 4] = [
+    ("Dockerfile", 0o644, include_str!("image/Dockerfile")),
+    ("etc/docker/daemon.json", 0o644, include_str!("image/etc/daemon.json")),
+    ("etc/ssh/sshd_config", 0o644, include_str!("image/etc/sshd_config")),
+    ("etc/sudoers.d/workspace", 0o440, include_str!("image/etc/sudoers")),
 ];
 
 /// Makes a base where no registry answers: `bash -c BASE_SCRIPT perry-base FOLDER` writes a tar to its stdout.
@@ -22,23 +22,30 @@ pub const LOCAL_BASE: (&str, &str) = ("perry-base", "trixie");
 /// The base that the recipe names.
 pub fn base() -> &'static str {
     let argument = format!("ARG {BASE_ARGUMENT}=");
-    let recipe = FILES[0].1;
+    let recipe = FILES[0].2;
     recipe.lines().find_map(|line| line.strip_prefix(argument.as_str())).expect("the recipe names its base").trim()
 }
 
-/// The recipe and its files as a tar.
+/// The authorities that a machine trusts, which are needed to download anything where a proxy looks into connections.
+pub const TRUSTED: &str = "/etc/ssl/certs/ca-certificates.crt";
+/// The most of it that is taken, in bytes: a usual one has 250,000.
+const TRUSTED_MAX: usize = 4 << 20;
+
+/// The recipe and its files as a tar, with the authorities that the agent's machine trusts (empty: none).
 ///
 /// # Errors
 /// None in practice: it is written to memory.
-pub fn context() -> io::Result<Bytes> {
+pub fn context(trusted: &[u8]) -> io::Result<Bytes> {
     let mut tar = tar::Builder::new(Vec::new());
-    for (name, text) in FILES {
+    let trusted = if trusted.len() > TRUSTED_MAX { &[] } else { trusted };
+    let files = FILES.iter().map(|(name, mode, text)| (*name, *mode, text.as_bytes()));
+    for (name, mode, text) in files.chain([("host.crt", 0o644, trusted)]) {
         let mut header = tar::Header::new_gnu();
         header.set_size(text.len() as u64);
-        header.set_mode(0o644);
+        header.set_mode(mode);
         // The same files make the same tar, so that a second build takes its layers from the first.
         header.set_mtime(0);
-        tar.append_data(&mut header, name, text.as_bytes())?;
+        tar.append_data(&mut header, name, text)?;
     }
     tar.into_inner().map(Bytes::from)
 }
@@ -46,6 +53,7 @@ pub fn context() -> io::Result<Bytes> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::model::Variant;
 
     #[test]
     fn the_recipe_names_a_base() {
@@ -54,19 +62,33 @@ mod tests {
 
     #[test]
     fn the_context_holds_every_file_that_the_recipe_copies() {
-        let copied = FILES[0].1.lines().filter_map(|line| line.strip_prefix("COPY ")?.split_whitespace().next());
-        let known: Vec<_> = FILES.iter().map(|(name, _)| *name).collect();
-        for name in copied {
-            assert!(known.contains(&name), "{name} is missing");
+        let copied = FILES[0].2.lines().filter_map(|line| line.strip_prefix("COPY ")?.split_whitespace().next());
+        for what in copied.filter(|what| !what.starts_with("--")) {
+            let folder = format!("{what}/");
+            assert!(
+                what == "host.crt" || FILES.iter().any(|(name, ..)| name.starts_with(&folder)),
+                "{what} is missing"
+            );
         }
-        let bytes = context().expect("a tar");
+    }
+
+    #[test]
+    fn the_recipe_has_a_stage_for_each_variant() {
+        for variant in [Variant::Full, Variant::Slim] {
+            assert!(FILES[0].2.contains(&format!(" AS {}\n", variant.stage())), "{variant}");
+        }
+    }
+
+    #[test]
+    fn the_context_holds_every_file() {
+        let bytes = context(b"trusted").expect("a tar");
         let mut tar = tar::Archive::new(&bytes[..]);
         let names: Vec<_> = tar
             .entries()
             .expect("entries")
             .map(|entry| entry.expect("one").path().expect("a path").into_owned())
             .collect();
-        assert_eq!(names.len(), FILES.len());
-        assert_eq!(bytes, context().expect("a tar"), "the same each time");
+        assert_eq!(names.len(), FILES.len() + 1);
+        assert_eq!(bytes, context(b"trusted").expect("a tar"), "the same each time");
     }
 }

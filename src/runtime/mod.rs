@@ -19,7 +19,7 @@ use tokio::io::{AsyncRead, AsyncWrite};
 
 use crate::contract::worker::{ExecRequest, ExecResponse};
 use crate::model::observed::{EngineSeen, FileFault, Seen};
-use crate::model::{Action, Desired, DiskUsage, Name, Observed, Uid};
+use crate::model::{Action, Desired, DiskUsage, Name, Observed, Uid, Variant};
 
 /// Where progress goes, one line at a time. An alias, because `async_trait` would give the `&str` inside a lifetime of
 /// the call, and no line of its own could be told.
@@ -43,12 +43,12 @@ pub trait Runtime: Send + Sync {
     /// What the engine says of itself.
     async fn engine(&self) -> Seen<EngineSeen>;
 
-    /// Builds the agent's own image, also when there is one; containers of the old one stay as they are. Progress as
-    /// for [`apply`](Self::apply).
+    /// Builds a variant of the agent's own image under this name, also when there is one; containers of the old one stay
+    /// as they are. Progress as for [`apply`](Self::apply).
     ///
     /// # Errors
     /// What went wrong; an image that was there still is.
-    async fn build_image(&self, image: &str, progress: Progress<'_>) -> Result<(), RuntimeError>;
+    async fn build_image(&self, image: &str, variant: Variant, progress: Progress<'_>) -> Result<(), RuntimeError>;
 
     /// What a workspace occupies on disk. May take as long as counting its files does.
     ///

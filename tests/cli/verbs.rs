@@ -362,11 +362,17 @@ fn a_watch_shows_the_list_and_then_each_change() {
 #[test]
 fn the_image_is_built_once_when_asked_so() {
     let agent = agent();
-    let told = run(&agent, &["image", "build", "--if-missing"]);
-    assert!(told.code == 0 && told.out.is_empty() && told.err.ends_with("the image is built\n"), "{told:?}");
-    let told = run(&agent, &["image", "build", "--if-missing"]);
-    assert_eq!((told.code, told.err.as_str()), (0, "the image is there already\n"));
-    assert!(run(&agent, &["image", "build"]).err.ends_with("the image is built\n"));
+    let build = |more: &[&str]| run(&agent, &[&["image", "build"], more].concat());
+    let told = build(&["--if-missing"]);
+    let built = |told: &Told, image: &str| told.err.contains(&format!("the image {image} is built, in "));
+    assert!(told.code == 0 && told.out.is_empty() && built(&told, "workspace-base"), "{told:?}");
+    let told = build(&["--if-missing"]);
+    assert_eq!((told.code, told.err.as_str()), (0, "the image workspace-base is there already\n"));
+    assert!(built(&build(&[]), "workspace-base"));
+    assert!(built(&build(&["--if-missing", "--variant", "slim"]), "workspace-base:slim"), "another one");
+    assert!(build(&["--if-missing", "--variant", "slim"]).err.ends_with("is there already\n"));
+    assert!(build(&["--if-missing", "--variant", "full"]).err.ends_with("is there already\n"));
+    assert_eq!(build(&["--variant", "thin"]).code, 2);
 }
 
 #[test]

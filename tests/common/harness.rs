@@ -12,7 +12,7 @@ use futures::{FutureExt, Stream};
 use perry::clock::{Clock, ManualClock};
 use perry::controller::{Controller, Handle, Parts};
 use perry::model::observed::{EngineSeen, FileFault, Seen};
-use perry::model::{Action, ConditionType, Desired, DiskUsage, Observed, Shown, Uid, Workspace};
+use perry::model::{Action, ConditionType, Desired, DiskUsage, Observed, Shown, Uid, Variant, Workspace};
 use perry::runtime::fake::{Engine, FakeRuntime, World};
 use perry::runtime::{Hint, Orphans, Progress, Runtime, RuntimeError};
 use perry::watch::{Hub, Limits};
@@ -260,8 +260,8 @@ impl Runtime for Tampered {
         self.inner.engine().await
     }
 
-    async fn build_image(&self, image: &str, progress: Progress<'_>) -> Result<(), RuntimeError> {
-        self.inner.build_image(image, progress).await
+    async fn build_image(&self, image: &str, variant: Variant, progress: Progress<'_>) -> Result<(), RuntimeError> {
+        self.inner.build_image(image, variant, progress).await
     }
 
     async fn sync(&self, desired: &Desired) -> Result<Vec<FileFault>, RuntimeError> {

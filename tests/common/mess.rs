@@ -9,7 +9,7 @@ use perry::clock::ManualClock;
 use perry::model::desired::{ContainerPlan, Owner};
 use perry::model::observed::{ContainerState, Prepared};
 use perry::model::workspace::Adopted;
-use perry::model::{Action, Desired, Observed, Spec, Verdict, Workspace};
+use perry::model::{Action, Desired, Observed, Spec, Variant, Verdict, Workspace};
 use perry::plan::plan;
 use perry::runtime::fake::{Container, Engine, FakeRuntime, Smooth, Volume, World};
 use perry::runtime::{Runtime, RuntimeError};
@@ -229,7 +229,9 @@ fn network(bench: &Bench, desired: &Desired) {
 fn outsider(bench: &Bench, desired: &Desired, whose: Whose, named: bool, up: bool) {
     network(bench, desired);
     let mut container = desired.container.clone();
-    bench.apply(&Action::EnsureImage { image: container.image.clone(), build: true }).expect("it can be built");
+    bench
+        .apply(&Action::EnsureImage { image: container.image.clone(), build: Some(Variant::Full) })
+        .expect("it can be built");
     let n = u16::try_from(bench.engine().containers.len()).expect("few containers");
     container.ports.iter_mut().for_each(|port| port.host_port = port.host_port % 1_000 + 40_000 + 1_000 * n);
     if !named {

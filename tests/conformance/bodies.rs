@@ -419,7 +419,7 @@ pub(crate) async fn an_image_is_absent_until_it_is_brought(world: &dyn World) {
     let mut subject = Subject::new(world, "demo");
     let present = subject.desired.container.image.clone();
     assert!(subject.look().await.image.present().is_some());
-    subject.done(Action::EnsureImage { image: present, build: false }).await;
+    subject.done(Action::EnsureImage { image: present, build: None }).await;
     let before = subject.look().await.image;
     subject.done(Action::RefreshImage { image: subject.desired.container.image.clone() }).await;
     assert_eq!(subject.look().await.image, before, "it came from no registry");
@@ -428,10 +428,10 @@ pub(crate) async fn an_image_is_absent_until_it_is_brought(world: &dyn World) {
     for image in [nowhere, "no image".to_owned(), "UPPER".to_owned()] {
         subject.desired.container.image.clone_from(&image);
         assert_eq!(subject.look().await.image, Seen::Absent, "{image}");
-        let result = subject.apply(Action::EnsureImage { image: image.clone(), build: false }).await;
+        let result = subject.apply(Action::EnsureImage { image: image.clone(), build: None }).await;
         assert!(matches!(result, Err(RuntimeError::Refused(_) | RuntimeError::Failed(_))), "{image}: {result:?}");
     }
-    refused(subject.apply(Action::EnsureImage { image: "no image".to_owned(), build: false }).await);
+    refused(subject.apply(Action::EnsureImage { image: "no image".to_owned(), build: None }).await);
 }
 
 pub(crate) async fn a_taken_port_is_seen_until_the_container_runs(world: &dyn World) {

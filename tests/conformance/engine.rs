@@ -4,8 +4,8 @@ use std::sync::Mutex;
 use std::time::Duration;
 
 use futures::StreamExt as _;
-use perry::model::Action;
 use perry::model::observed::Seen;
+use perry::model::{Action, Variant};
 use perry::runtime::docker::Host;
 use perry::runtime::executable::Executable;
 use perry::runtime::{Hint, Runtime};
@@ -61,7 +61,7 @@ async fn two_who_want_the_agents_image_share_one_build() {
     let image = format!("{}:built", world.unique("image"));
     let told = Mutex::new(Vec::new());
     let tell = |line: &str| told.lock().expect("not poisoned").push(line.to_owned());
-    let ensure = Action::EnsureImage { image: image.clone(), build: true };
+    let ensure = Action::EnsureImage { image: image.clone(), build: Some(Variant::Slim) };
     let (first, second) = tokio::join!(world.docker().apply(&ensure, &tell), world.docker().apply(&ensure, &tell));
     first.and(second).expect("built");
     let mut subject = Subject::new(&world, "demo");
@@ -70,7 +70,7 @@ async fn two_who_want_the_agents_image_share_one_build() {
     let told = told.into_inner().expect("not poisoned");
     assert_eq!(told.iter().filter(|line| line.starts_with("waiting for another")).count(), 1, "{told:?}");
     assert_eq!(told.iter().filter(|line| line.starts_with("Successfully tagged")).count(), 1, "{told:?}");
-    world.docker().build_image(&image, &|_| ()).await.expect("built again");
+    world.docker().build_image(&image, Variant::Slim, &|_| ()).await.expect("built again");
     world
         .client()
         .remove_image(&image, None::<bollard::query_parameters::RemoveImageOptions>, None)

@@ -78,7 +78,7 @@ impl<'a> Subject<'a> {
             name: format!("{prefix}-{name}"),
             hostname: name.to_owned(),
             image: world.image(),
-            build_image: false,
+            build_image: None,
             network: world.unique("net"),
             env: BTreeMap::new(),
             ports: vec![port],

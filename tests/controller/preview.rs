@@ -153,7 +153,7 @@ fn a_new_image_is_built_and_replaces_nothing() {
     let mut world = Loop::new();
     world.put(workspace("w"));
     let (id, image) = (world.container("w"), world.world.with(|engine| engine.images.clone()));
-    world.controller.build_image(&|_| {}).now_or_never().expect("no time").expect("it builds");
+    world.controller.build_image(None, &|_| {}).now_or_never().expect("no time").expect("it builds");
     world.advance(10 * MINUTE);
     assert_ne!(world.world.with(|engine| engine.images.clone()), image);
     assert_eq!(world.container("w"), id);

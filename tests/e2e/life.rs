@@ -4,9 +4,9 @@ use std::time::Instant;
 
 use perry::model::ConditionType;
 
+use crate::BASE;
 use crate::agent::Agent;
 
-const BASE: &str = "workspace-base:latest";
 /// Makes an image of a shell inside the workspace, so that nothing is pulled.
 const TINY: &str = "cd / && tar -ch bin/bash $(ldd /bin/bash | grep -o '/[^ ]*' | cut -c2-) | docker import - tiny";
 
@@ -18,7 +18,7 @@ async fn a_workspace_with_docker_inside_runs_a_container_and_is_listed_and_descr
     let began = Instant::now();
     let manifest = agent.folder.path().join("full.yaml");
     let text = "apiVersion: perry.dev/v1\nkind: Workspace\nmetadata: { name: full, labels: { team: web } }\n\
-        spec:\n  env: { GREETING: hello }\n  ports: [ { name: http, port: 3000 } ]\n";
+        spec:\n  image: workspace-base:slim\n  env: { GREETING: hello }\n  ports: [ { name: http, port: 3000 } ]\n";
     std::fs::write(&manifest, text).expect("written");
     let file = manifest.to_str().expect("text");
     assert_eq!(agent.ok(&["apply", "-f", file, "--wait"]).await, "full created\n");

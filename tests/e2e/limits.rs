@@ -2,7 +2,7 @@
 
 use crate::agent::{Agent, is_ready};
 
-const SPEC: &str = "image: workspace-base:latest\nresources: { cpus: 0.5, memory: 128Mi, pids: 64, shm: 16Mi }";
+const SPEC: &str = "image: workspace-base:slim\nresources: { cpus: 0.5, memory: 128Mi, pids: 64, shm: 16Mi }";
 
 #[tokio::test]
 async fn memory_processors_processes_and_shared_memory_are_bounded_and_the_workspace_goes_on() {

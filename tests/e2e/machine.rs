@@ -11,12 +11,10 @@ use bollard::models::{ContainerCreateBody, HostConfig};
 use bollard::query_parameters::{CreateContainerOptionsBuilder, RemoveContainerOptionsBuilder};
 use futures::StreamExt as _;
 
-use crate::PATIENCE;
 use crate::agent::{Agent, Options, SOCKET};
 use crate::engine::Engine;
+use crate::{BASE, PATIENCE};
 
-/// The image that has an engine in it.
-const IMAGE: &str = "workspace-base:latest";
 /// Every machine bears it, with the number of the process that made it.
 const LABEL: &str = "perry.test.machine";
 /// In seconds: where the tests are killed, their machines end by themselves, and the next run removes them.
@@ -63,7 +61,7 @@ impl Machine {
         let options = CreateContainerOptionsBuilder::new().name(&machine.name).build();
         let created = machine.below.client().create_container(Some(options), body).await;
         created.unwrap_or_else(|error| {
-            panic!("{error}: this test needs an engine (scripts/engine.sh) and {IMAGE} (`make image`)")
+            panic!("{error}: this test needs an engine (scripts/engine.sh) and {BASE} (`make image`)")
         });
         machine.power_on().await;
         machine.engine_up().await;
@@ -189,7 +187,7 @@ fn body(name: &str, lies: Lies, folder: &Path) -> ContainerCreateBody {
     let ours = nix::unistd::gethostname().expect("a name").into_string().expect("text");
     let folder = folder.to_str().expect("text");
     ContainerCreateBody {
-        image: Some(IMAGE.to_owned()),
+        image: Some(BASE.to_owned()),
         entrypoint: Some(vec!["sleep".to_owned(), LIFE.to_owned()]),
         // By its name an agent knows whether the engine is on its own machine.
         hostname: Some(match lies {

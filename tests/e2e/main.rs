@@ -10,6 +10,7 @@ mod cut;
 mod door;
 mod drift;
 mod engine;
+mod image;
 mod life;
 mod limits;
 mod machine;
@@ -22,6 +23,9 @@ mod sync;
 mod tasks;
 mod two;
 mod verbs;
+
+/// The image of workspaces that need more than a shell: the slim variant, which `make test` builds.
+const BASE: &str = "workspace-base:slim";
 
 /// How long anything may take that is waited for. Only a failing test waits so long.
 const PATIENCE: std::time::Duration = std::time::Duration::from_secs(90);

@@ -6,9 +6,8 @@ use std::process::Output;
 
 use tokio::process::Command;
 
+use crate::BASE;
 use crate::agent::{Agent, Options, is_ready};
-
-const BASE: &str = "workspace-base:latest";
 
 /// A person with keys and a list of hosts of their own.
 struct Person {

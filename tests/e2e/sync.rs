@@ -6,9 +6,8 @@ use std::path::Path;
 use perry::model::View;
 use perry::model::condition::{ConditionStatus as Is, ConditionType};
 
+use crate::BASE;
 use crate::agent::{Agent, Options, is_ready};
-
-const BASE: &str = "workspace-base:slim";
 
 fn files(view: &View) -> Option<(Is, &str)> {
     let condition = view.condition(ConditionType::FilesSynced)?;

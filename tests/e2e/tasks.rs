@@ -5,10 +5,10 @@ use perry::client::{Goal, Wait};
 use perry::model::condition::{ConditionStatus as Is, ConditionType};
 use perry::model::{TaskName, TaskSeen, TaskState, View};
 
+use crate::BASE;
 use crate::agent::{Agent, Options, is_ready};
 use crate::repository::Repository;
 
-const BASE: &str = "workspace-base:slim";
 /// What hooks note: one line a run.
 const RUNS: &str = "/home/workspace/runs";
 

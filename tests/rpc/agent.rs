@@ -226,7 +226,7 @@ impl Procedures for Fake {
         Ok(stream::iter([Ok(Item { id: None, value: event })]).boxed())
     }
 
-    async fn build_image(&self, _: NoInput, _: Option<String>) -> Result<Events<BuildProgress>, ApiError> {
+    async fn build_image(&self, _: BuildInput, _: Option<String>) -> Result<Events<BuildProgress>, ApiError> {
         let line = Ok(Item { id: None, value: BuildProgress { line: "Step 1".to_owned() } });
         let failure = Err(ApiError::Unavailable("Docker does not answer".to_owned()));
         Ok(stream::iter([line, failure]).boxed())

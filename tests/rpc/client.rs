@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use perry::api::Limits;
 use perry::client::{Client, ClientError, Goal, Progress, Wait};
-use perry::contract::{Code, ConflictReason, CreateInput, EventsInput, NameInput, NoInput, WatchKind};
+use perry::contract::{BuildInput, Code, ConflictReason, CreateInput, EventsInput, NameInput, NoInput, WatchKind};
 use perry::model::{Config, Phase, View};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpListener;
@@ -173,7 +173,7 @@ async fn streams_end_with_done_or_with_a_typed_error() {
     let event = events.next().await.expect("no error").expect("an event");
     assert_eq!(event.value.message, "line\nbreak");
     assert_eq!(events.next().await.expect("no error"), None);
-    let mut build = client.build_image(&NoInput {}, None).await.expect("a stream");
+    let mut build = client.build_image(&BuildInput::default(), None).await.expect("a stream");
     assert_eq!(build.next().await.expect("no error").expect("a line").value.line, "Step 1");
     let failed = build.next().await.expect_err("it failed");
     assert!(failed.is(Code::ServiceUnavailable), "{failed}");
@@ -239,7 +239,7 @@ async fn a_client_of_one_agent_talks_to_no_other() {
     let errors = [
         other.get_workspace(&named("alpha")).await.map(drop).expect_err("a call"),
         other.delete_workspace(&named("alpha")).await.map(drop).expect_err("a write"),
-        other.build_image(&NoInput {}, None).await.map(drop).expect_err("a stream"),
+        other.build_image(&BuildInput::default(), None).await.map(drop).expect_err("a stream"),
         other.watch().next().await.map(drop).expect_err("a watch"),
     ];
     for error in errors {

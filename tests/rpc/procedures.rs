@@ -496,16 +496,16 @@ async fn events_are_listed_followed_and_resumed_without_doubles() {
 #[tokio::test]
 async fn a_build_shows_its_lines_then_its_failure_and_ends_with_its_reader() {
     let (world, api) = world();
-    let mut build = api.build_image(NoInput {}, None).await.expect("a stream");
+    let mut build = api.build_image(BuildInput::default(), None).await.expect("a stream");
     assert_eq!(build.next().await.expect("open").expect("a line").value.line, "Step 1");
-    assert_eq!(code(api.build_image(NoInput {}, None).await.map(drop)), Code::TooManyRequests);
+    assert_eq!(code(api.build_image(BuildInput::default(), None).await.map(drop)), Code::TooManyRequests);
     world.built.notify_one();
     assert_eq!(build.next().await.expect("open").expect("a line").value.line, "Step 2 of 2");
     let failed = build.next().await.expect("open").expect_err("it failed");
     assert!(failed.to_string().contains("no space left"), "{failed}");
     assert!(build.next().await.is_none());
     drop(build);
-    let mut build = api.build_image(NoInput {}, None).await.expect("another one");
+    let mut build = api.build_image(BuildInput::default(), None).await.expect("another one");
     build.next().await.expect("open").expect("a line");
     assert_eq!(world.building.load(Ordering::SeqCst), 1);
     drop(build);

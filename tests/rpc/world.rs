@@ -10,7 +10,7 @@ use perry::clock::{Clock, ManualClock};
 use perry::contract::worker::{ExecRequest, ExecResponse};
 use perry::controller::{Handle, Preview};
 use perry::model::observed::{EngineSeen, FileFault, Seen};
-use perry::model::{Action, DiskUsage, Event, Name, Shown, State, Uid, View, Workspace};
+use perry::model::{Action, DiskUsage, Event, Name, Shown, State, Uid, Variant, View, Workspace};
 use perry::runtime::{Attach, Duplex, RuntimeError};
 use perry::store::IntentError;
 use perry::watch::Hub;
@@ -202,7 +202,11 @@ impl Handle for Door {
         None
     }
 
-    async fn build_image(&self, progress: &(dyn for<'a> Fn(&'a str) + Send + Sync)) -> Result<(), String> {
+    async fn build_image(
+        &self,
+        _: Option<Variant>,
+        progress: &(dyn for<'a> Fn(&'a str) + Send + Sync),
+    ) -> Result<(), String> {
         struct Building<'a>(&'a AtomicUsize);
         impl Drop for Building<'_> {
             fn drop(&mut self) {

@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex};
 use async_trait::async_trait;
 use futures::Stream;
 use perry::model::observed::{EngineSeen, FileFault, Seen};
-use perry::model::{Action, Desired, DiskUsage, Name, Observed, Uid, Workspace};
+use perry::model::{Action, Desired, DiskUsage, Name, Observed, Uid, Variant, Workspace};
 use perry::runtime::fake::World;
 use perry::runtime::{Hint, Orphans, Progress, Runtime, RuntimeError};
 
@@ -137,8 +137,8 @@ impl Runtime for Probe {
         self.inner.engine().await
     }
 
-    async fn build_image(&self, image: &str, progress: Progress<'_>) -> Result<(), RuntimeError> {
-        self.inner.build_image(image, progress).await
+    async fn build_image(&self, image: &str, variant: Variant, progress: Progress<'_>) -> Result<(), RuntimeError> {
+        self.inner.build_image(image, variant, progress).await
     }
 
     async fn sync(&self, desired: &Desired) -> Result<Vec<FileFault>, RuntimeError> {

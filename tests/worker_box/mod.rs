@@ -15,8 +15,8 @@ use tempfile::TempDir;
 
 use crate::worker_client::{Client, PATIENCE};
 
-/// The image with everything in it.
-pub(crate) const FULL: &str = "workspace-base:latest";
+/// The image with Docker and ssh.
+pub(crate) const FULL: &str = "workspace-base:slim";
 /// Everything that these tests make bears it, with the number of the test's process.
 const LABEL: &str = "perry.test.worker";
 const SECRET: &str = "s3cret";

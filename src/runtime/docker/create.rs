@@ -128,7 +128,7 @@ mod tests {
             name: "workspace-demo".to_owned(),
             hostname: "demo".to_owned(),
             image: "workspace-base".to_owned(),
-            build_image: true,
+            build_image: Some(crate::model::Variant::Full),
             network: "perry".to_owned(),
             env: [("A".to_owned(), "1=2".to_owned())].into(),
             ports: vec![port("ssh", 22, 22000), port("again", 22, 22001)],

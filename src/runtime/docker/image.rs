@@ -14,6 +14,7 @@ use super::fault::{Fault, plain};
 use super::progress::{Patience, relay};
 use super::reference::Reference;
 use super::{Docker, base};
+use crate::model::Variant;
 use crate::runtime::{Progress, image};
 
 /// Pulls and builds at a time: each takes the whole network or a processor.
@@ -45,13 +46,23 @@ impl Images {
 }
 
 /// Makes sure that the engine has an image.
-pub(super) async fn ensure(docker: &Docker, name: &str, build: bool, progress: Progress<'_>) -> Result<(), Fault> {
+pub(super) async fn ensure(
+    docker: &Docker,
+    name: &str,
+    build: Option<Variant>,
+    progress: Progress<'_>,
+) -> Result<(), Fault> {
     bring(docker, name, false, build, progress).await
 }
 
-/// Builds the agent's image, also when there is one.
-pub(super) async fn rebuild(docker: &Docker, name: &str, progress: Progress<'_>) -> Result<(), Fault> {
-    bring(docker, name, true, true, progress).await
+/// Builds a variant of the agent's image, also when there is one.
+pub(super) async fn rebuild(
+    docker: &Docker,
+    name: &str,
+    variant: Variant,
+    progress: Progress<'_>,
+) -> Result<(), Fault> {
+    bring(docker, name, true, Some(variant), progress).await
 }
 
 /// All that the engine knows of an image.
@@ -72,7 +83,7 @@ pub(super) async fn refresh(docker: &Docker, name: &str, progress: Progress<'_>)
     if image.is_some_and(|image| image.repo_digests.unwrap_or_default().is_empty()) {
         return Ok(());
     }
-    match bring(docker, name, true, false, progress).await {
+    match bring(docker, name, true, None, progress).await {
         // Its registry no longer has it, or never had: the one that is here must do.
         Err(Fault::Refused(why)) => {
             progress(&format!("no newer one: {why}"));
@@ -82,7 +93,13 @@ pub(super) async fn refresh(docker: &Docker, name: &str, progress: Progress<'_>)
     }
 }
 
-async fn bring(docker: &Docker, name: &str, anew: bool, build: bool, progress: Progress<'_>) -> Result<(), Fault> {
+async fn bring(
+    docker: &Docker,
+    name: &str,
+    anew: bool,
+    build: Option<Variant>,
+    progress: Progress<'_>,
+) -> Result<(), Fault> {
     let reference = Reference::parse(name).map_err(|error| Fault::Refused(error.to_string()))?;
     let turn = docker.images.turn(name);
     let _turn = match turn.try_lock() {
@@ -96,7 +113,10 @@ async fn bring(docker: &Docker, name: &str, anew: bool, build: bool, progress: P
         return Ok(());
     }
     let _permit = docker.images.permits.acquire().await.expect("the permits are never closed");
-    if build { make(docker, reference, progress).await } else { pull(docker, reference, PULL_PATIENCE, progress).await }
+    match build {
+        Some(variant) => make(docker, reference, variant, progress).await,
+        None => pull(docker, reference, PULL_PATIENCE, progress).await,
+    }
 }
 
 /// Pulls an image from its registry.
@@ -133,13 +153,15 @@ fn pull_line(info: &CreateImageInfo) -> Option<String> {
 }
 
 /// Builds the agent's image with the engine's own builder, which needs nothing beside the engine.
-async fn make(docker: &Docker, name: Reference<'_>, progress: Progress<'_>) -> Result<(), Fault> {
+async fn make(docker: &Docker, name: Reference<'_>, variant: Variant, progress: Progress<'_>) -> Result<(), Fault> {
     let base = base::ensure(docker, progress).await?;
-    let context =
-        image::context().map_err(|error| Fault::Failed(format!("the image's files could not be packed: {error}")))?;
+    let trusted = tokio::fs::read(image::TRUSTED).await.unwrap_or_default();
+    let context = image::context(&trusted)
+        .map_err(|error| Fault::Failed(format!("the image's files could not be packed: {error}")))?;
     let (repository, tag) = name.split();
     let options = BuildImageOptionsBuilder::new()
         .t(&format!("{repository}:{tag}"))
+        .target(variant.stage())
         .buildargs(&[(image::BASE_ARGUMENT.to_owned(), base)].into())
         .rm(true)
         .forcerm(true)
@@ -154,6 +176,11 @@ async fn make(docker: &Docker, name: Reference<'_>, progress: Progress<'_>) -> R
         line
     });
     let result = relay(lines.map_err(|error| docker.engine.fault(error)), BUILD_PATIENCE, progress).await;
+    if result.is_ok()
+        && let Some(size) = inspect(docker, name.as_str()).await?.and_then(|image| image.size)
+    {
+        progress(&format!("{} has {} MB", name.as_str(), size / 1_000_000));
+    }
     result.map_err(|fault| match fault {
         Fault::Failed(why) => {
             let last_words = last_words.into_inner().unwrap_or_else(PoisonError::into_inner);

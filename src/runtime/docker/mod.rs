@@ -49,7 +49,7 @@ use super::{Attach, Duplex, Hint, Orphans, Progress, Runtime, RuntimeError};
 use crate::contract::worker::{ExecRequest, ExecResponse};
 use crate::model::observed::{EngineSeen, FileFault, Seen};
 use crate::model::sync::Sources;
-use crate::model::{Action, Desired, DiskUsage, Observed, Uid};
+use crate::model::{Action, Desired, DiskUsage, Observed, Uid, Variant};
 
 /// What a [`Docker`] needs to know.
 #[derive(Clone)]
@@ -161,8 +161,8 @@ impl Runtime for Docker {
         }
     }
 
-    async fn build_image(&self, image: &str, progress: Progress<'_>) -> Result<(), RuntimeError> {
-        Ok(image::rebuild(self, image, progress).await?)
+    async fn build_image(&self, image: &str, variant: Variant, progress: Progress<'_>) -> Result<(), RuntimeError> {
+        Ok(image::rebuild(self, image, variant, progress).await?)
     }
 
     async fn disk(&self, desired: &Desired) -> Result<DiskUsage, RuntimeError> {

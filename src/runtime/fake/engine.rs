@@ -75,7 +75,7 @@ impl Engine {
             return Err(RuntimeError::Unreachable("the fake engine is down".to_owned()));
         }
         match action {
-            Action::EnsureImage { image, build } => self.ensure_image(image, *build),
+            Action::EnsureImage { image, build } => self.ensure_image(image, build.is_some()),
             Action::RefreshImage { image } => {
                 if self.registry.contains(image) {
                     self.build(image);
@@ -339,42 +339,6 @@ impl Engine {
                 self.volumes.remove(name);
                 Ok(())
             }
-        }
-    }
-
-    /// Whether the agent may touch what the action names: a container must bear its label or be adopted.
-    pub(super) fn permits(&self, action: &Action, agent: &str, adopts: impl Fn(&str) -> bool) -> Done {
-        let id = match action {
-            Action::InstallWorker { id, .. }
-            | Action::StartContainer { id, .. }
-            | Action::ReattachNetwork { id, .. }
-            | Action::UnpauseContainer { id }
-            | Action::StopContainer { id }
-            | Action::RemoveContainer { id } => id,
-            _ => return Ok(()),
-        };
-        let Some(container) = self.containers.get(id).filter(|_| !self.trusting) else { return Ok(()) };
-        if container.owner.as_ref().is_some_and(|owner| owner.agent == agent) || adopts(id) {
-            return Ok(());
-        }
-        Err(RuntimeError::Refused(format!("container {} is not this agent's", container.name)))
-    }
-
-    /// Whose workspace an action is for, where it is for one.
-    pub(super) fn owner_of(&self, action: &Action) -> Option<Owner> {
-        match action {
-            Action::CreateVolume { owner, .. }
-            | Action::CreateContainer { owner, .. }
-            | Action::InstallWorker { owner, .. }
-            | Action::StartContainer { owner, .. }
-            | Action::ConfigureWorker { owner, .. }
-            | Action::SyncFiles { owner, .. } => Some(owner.clone()),
-            Action::RemoveVolume { owner, .. } => owner.clone(),
-            Action::ReattachNetwork { id, .. }
-            | Action::UnpauseContainer { id }
-            | Action::StopContainer { id }
-            | Action::RemoveContainer { id } => self.containers.get(id)?.owner.clone(),
-            Action::EnsureImage { .. } | Action::RefreshImage { .. } | Action::CreateNetwork { .. } => None,
         }
     }
 

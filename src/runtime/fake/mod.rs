@@ -6,6 +6,7 @@ mod engine;
 mod index;
 mod objects;
 mod observe;
+mod rights;
 mod script;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -26,7 +27,7 @@ use index::Indexed;
 use super::{Hint, Orphans, Progress, Runtime, RuntimeError};
 use crate::clock::Clock;
 use crate::model::observed::{EngineSeen, FileFault, Seen};
-use crate::model::{Action, Desired, DiskUsage, Name, Observed, Uid};
+use crate::model::{Action, Desired, DiskUsage, Name, Observed, Uid, Variant};
 
 /// An engine and everything on it. Outlives the agents that use it; clones share it.
 #[derive(Clone)]
@@ -306,7 +307,7 @@ impl Runtime for FakeRuntime {
         self.world.with(observe::engine)
     }
 
-    async fn build_image(&self, image: &str, _: Progress<'_>) -> Result<(), RuntimeError> {
+    async fn build_image(&self, image: &str, _: Variant, _: Progress<'_>) -> Result<(), RuntimeError> {
         self.world.meddle(|engine| engine.build(image));
         Ok(())
     }
