@@ -115,7 +115,9 @@ impl Handle for Controller {
         let [before, after] = [&stored, workspace].map(|it| plan::desired(it, &self.settings()));
         // One from before Perry is kept, whatever the spec says, until somebody asks for its replacement.
         let kept = after.adopted.as_ref().is_some_and(|adopted| !adopted.replace);
-        let other = before.container.fingerprint != after.container.fingerprint || before.adopted != after.adopted;
+        let other = before.container.fingerprint != after.container.fingerprint
+            || before.container.limits.need_new_container(&after.container.limits)
+            || before.adopted != after.adopted;
         (before.goal, after.goal) == (Goal::Running, Goal::Running) && other && !kept
     }
 

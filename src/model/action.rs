@@ -6,7 +6,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use super::desired::{ContainerPlan, Owner, VolumePlan, WorkerPlan};
+use super::desired::{ContainerPlan, Limits, Owner, VolumePlan, WorkerPlan};
 use super::{FileSpec, Variant};
 
 /// How long a container has to end by itself before it is killed.
@@ -69,6 +69,13 @@ pub enum Action {
         id: String,
         /// The network's name.
         network: String,
+    },
+    /// Change what a container may use at most, whether it runs or not.
+    UpdateLimits {
+        /// Its id.
+        id: String,
+        /// All of them, also those that stay.
+        limits: Limits,
     },
     /// Start a container.
     StartContainer {
@@ -134,6 +141,7 @@ impl Action {
             Self::CreateContainer { .. } => "create",
             Self::InstallWorker { .. } => "install-worker",
             Self::ReattachNetwork { .. } => "reattach-network",
+            Self::UpdateLimits { .. } => "limits",
             Self::StartContainer { .. } => "start",
             Self::ConfigureWorker { .. } => "configure-worker",
             Self::SyncFiles { .. } => "sync-files",
@@ -153,6 +161,7 @@ impl Action {
             Self::CreateContainer { .. } => "Created",
             Self::InstallWorker { .. } => "WorkerInstalled",
             Self::ReattachNetwork { .. } => "NetworkReattached",
+            Self::UpdateLimits { .. } => "LimitsChanged",
             Self::StartContainer { .. } => "Started",
             Self::ConfigureWorker { .. } => "WorkerConfigured",
             Self::SyncFiles { .. } => "FilesSynced",
@@ -202,6 +211,7 @@ impl fmt::Display for Action {
             }
             Self::InstallWorker { id, .. } => write!(f, "install the worker into container {}", short(id)),
             Self::ReattachNetwork { id, network } => write!(f, "attach container {} to network {network}", short(id)),
+            Self::UpdateLimits { id, limits } => write!(f, "limit container {} to {limits}", short(id)),
             Self::StartContainer { id, .. } => write!(f, "start container {}", short(id)),
             Self::ConfigureWorker { id, .. } => write!(f, "configure the worker of container {}", short(id)),
             Self::SyncFiles { id, files, .. } => {

@@ -2,10 +2,12 @@
 //! `plan::desired`; a runtime needs nothing else.
 
 use std::collections::BTreeMap;
+use std::fmt;
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
+use super::quantity::Bytes;
 use super::sync::FilesPlan;
 use super::workspace::{CloneSpec, Hooks};
 use super::{Name, Uid, Variables, Variant};
@@ -111,18 +113,44 @@ pub struct ContainerPlan {
     pub ports: Vec<PortPlan>,
     /// Docker inside: privileged, unless the engine has a safer runtime.
     pub docker: bool,
-    /// Thousandths of a processor.
-    pub cpu_millis: Option<u32>,
-    /// Bytes.
-    pub memory: Option<u64>,
-    /// Processes and threads.
-    pub pids: Option<u32>,
+    /// What it may use at most.
+    pub limits: Limits,
     /// Bytes of /dev/shm.
     pub shm: Option<u64>,
     /// Hash of everything whose change needs a new container.
     pub fingerprint: String,
     /// The spec as JSON, without environment: what a lost state is rebuilt from.
     pub spec: String,
+}
+
+/// What a container may use at most; what is left out is not limited. An engine changes these while it runs.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub struct Limits {
+    /// Thousandths of a processor.
+    pub cpu_millis: Option<u32>,
+    /// Bytes.
+    pub memory: Option<u64>,
+    /// Processes and threads.
+    pub pids: Option<u32>,
+}
+
+impl Limits {
+    /// Whether getting from these to `wanted` takes away a limit that no engine takes away from a container that is
+    /// there: Docker's update reads an absent limit of processors or memory as "leave it".
+    pub fn need_new_container(&self, wanted: &Self) -> bool {
+        (self.cpu_millis.is_some() && wanted.cpu_millis.is_none()) || (self.memory.is_some() && wanted.memory.is_none())
+    }
+}
+
+impl fmt::Display for Limits {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let cpus = self.cpu_millis.map(|millis| format!("cpus {}", f64::from(millis) / 1000.0));
+        let memory = self.memory.map(|bytes| format!("memory {}", Bytes(bytes)));
+        let pids = self.pids.map(|pids| format!("pids {pids}"));
+        let all: Vec<String> = [cpus, memory, pids].into_iter().flatten().collect();
+        if all.is_empty() { f.write_str("no limits") } else { f.write_str(&all.join(", ")) }
+    }
 }
 
 /// A published port.

@@ -7,7 +7,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::TaskSeen;
-use super::desired::Owner;
+use super::desired::{Limits, Owner};
 
 /// What a look at one thing showed.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -109,6 +109,8 @@ pub struct ContainerSeen {
     pub network: Option<String>,
     /// How it is separated from the host.
     pub isolation: Isolation,
+    /// What it may use at most.
+    pub limits: Limits,
 }
 
 impl ContainerSeen {

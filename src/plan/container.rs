@@ -75,7 +75,10 @@ pub(super) fn remove(container: &ContainerSeen) -> Vec<Action> {
 fn needs_replacement(desired: &Desired, container: &ContainerSeen) -> bool {
     let differs = match adopted(desired, container) {
         Some(adopted) => adopted.replace,
-        None => container.fingerprint.as_deref() != Some(desired.container.fingerprint.as_str()),
+        None => {
+            container.fingerprint.as_deref() != Some(desired.container.fingerprint.as_str())
+                || container.limits.need_new_container(&desired.container.limits)
+        }
     };
     differs || container.state == ContainerState::Removing
 }
@@ -113,7 +116,10 @@ fn up(desired: &Desired, observed: &Observed, kept: &ContainerSeen, context: &Co
             let start = start(desired, observed, kept, context)?;
             Ok(stop(kept).into_iter().chain(start).collect())
         }
-        ContainerState::Running => attach(desired, observed, kept),
+        ContainerState::Running => {
+            let attach = attach(desired, observed, kept)?;
+            Ok(attach.into_iter().chain(limit(desired, kept)).collect())
+        }
         ContainerState::Created | ContainerState::Exited { .. } | ContainerState::Removing => {
             ports_free(desired, observed)?;
             start(desired, observed, kept, context)
@@ -191,6 +197,13 @@ fn attach(desired: &Desired, observed: &Observed, container: &ContainerSeen) -> 
     Ok(actions)
 }
 
+/// Gives a container the limits that it is to have. One from before Perry keeps its own.
+fn limit(desired: &Desired, container: &ContainerSeen) -> Option<Action> {
+    let limits = desired.container.limits;
+    let differs = adopted(desired, container).is_none() && container.limits != limits;
+    differs.then(|| Action::UpdateLimits { id: container.id.clone(), limits })
+}
+
 fn start(
     desired: &Desired,
     observed: &Observed,
@@ -198,6 +211,7 @@ fn start(
     context: &Context,
 ) -> Result<Vec<Action>, Verdict> {
     let mut actions = attach(desired, observed, container)?;
+    actions.extend(limit(desired, container));
     let (id, owner) = (container.id.clone(), desired.owner.clone());
     let adopted = adopted(desired, container).is_some();
     // What is run at a start is run by what the worker was told before it.

@@ -1,7 +1,7 @@
 //! From intent to everything that must exist, with every choice made.
 
 use crate::model::desired::{
-    AdoptedContainer, ContainerPlan, DOCKER_DATA, Desired, Goal, HOME, Owner, PortPlan, VolumePlan, WorkerPlan,
+    AdoptedContainer, ContainerPlan, DOCKER_DATA, Desired, Goal, HOME, Limits, Owner, PortPlan, VolumePlan, WorkerPlan,
 };
 use crate::model::sync::FilesPlan;
 use crate::model::workspace::{SSH_PORT, SSH_PORT_NAME};
@@ -87,9 +87,11 @@ fn container(workspace: &Workspace, settings: &Settings) -> ContainerPlan {
         env: spec.env.clone(),
         ports: ports(workspace, config),
         docker: spec.docker,
-        cpu_millis: spec.resources.cpus.map(|cpus| cpus.millis),
-        memory: spec.resources.memory.map(|bytes| bytes.0),
-        pids: spec.resources.pids,
+        limits: Limits {
+            cpu_millis: spec.resources.cpus.map(|cpus| cpus.millis),
+            memory: spec.resources.memory.map(|bytes| bytes.0),
+            pids: spec.resources.pids,
+        },
         shm: spec.resources.shm.map(|bytes| bytes.0),
         fingerprint: fingerprint::of(workspace),
         spec: fingerprint::recoverable_spec(workspace),

@@ -20,7 +20,8 @@ struct Fingerprinted<'a> {
     ports: BTreeSet<(u16, Option<u16>, &'a str)>,
     ssh: (&'a Option<String>, Option<&'a u16>),
     volumes: BTreeMap<&'a Name, &'a VolumeSpec>,
-    resources: &'a Resources,
+    /// Only what no engine changes in a container that is there.
+    resources: Resources,
     docker: bool,
 }
 
@@ -41,7 +42,7 @@ pub(super) fn of(workspace: &Workspace) -> String {
         ports: ports.collect(),
         ssh: (&spec.ssh.bind, metadata.host_ports.get(SSH_PORT_NAME)),
         volumes: spec.volumes.iter().map(|volume| (&volume.name, volume)).collect(),
-        resources: &spec.resources,
+        resources: Resources { shm: spec.resources.shm, ..Resources::default() },
         docker: spec.docker,
     });
     match metadata.upgraded_at {

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::Timestamp;
-use perry::model::desired::Owner;
+use perry::model::desired::{Limits, Owner};
 use perry::model::observed::{
     ContainerSeen, ContainerState, EngineSeen, FilesSeen, Isolation, Prepared, Service, SourcesSeen, VolumeSeen,
     WorkerSeen,
@@ -155,6 +155,8 @@ fn container(desired: &Desired) -> impl Strategy<Value = ContainerSeen> + use<> 
     let called = prop_oneof![3 => Just(desired.container.name.clone()), 1 => Just("else".to_owned())];
     let network = prop_oneof![3 => Just(Some(NETWORK.to_owned())), 1 => Just(Some("n0".to_owned())), 1 => Just(None)];
     let id = one_of(&[ID.to_owned(), "c0".to_owned(), "c2".to_owned(), "c3".to_owned()]);
+    let other = Limits { cpu_millis: Some(250), memory: None, pids: Some(70) };
+    let limits = prop_oneof![3 => Just(desired.container.limits), 1 => Just(other), 1 => Just(Limits::default())];
     let isolation = one_of(&[Isolation::Privileged, Isolation::Sysbox, Isolation::Unprivileged]);
     (
         id,
@@ -165,10 +167,10 @@ fn container(desired: &Desired) -> impl Strategy<Value = ContainerSeen> + use<> 
         restarted_at(),
         prepared(&desired.worker.hash),
         network,
-        isolation,
+        (isolation, limits),
     )
-        .prop_map(|(id, name, owner, fingerprint, state, started_at, prepared, network, isolation)| {
-            ContainerSeen { id, name, owner, fingerprint, state, started_at, prepared, network, isolation }
+        .prop_map(|(id, name, owner, fingerprint, state, started_at, prepared, network, (isolation, limits))| {
+            ContainerSeen { id, name, owner, fingerprint, state, started_at, prepared, network, isolation, limits }
         })
 }
 

@@ -220,6 +220,7 @@ pub(crate) fn container(desired: &Desired, id: &str) -> ContainerSeen {
         }),
         network: Some(NETWORK.to_owned()),
         isolation: Isolation::Privileged,
+        limits: desired.container.limits,
     }
 }
 

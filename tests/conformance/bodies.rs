@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use futures::StreamExt as _;
-use perry::model::desired::{AdoptedContainer, Goal, VolumePlan};
+use perry::model::desired::{AdoptedContainer, Goal, Limits, VolumePlan};
 use perry::model::observed::{ContainerState, Isolation, Seen};
 use perry::model::{Action, DiskUsage, Uid};
 use perry::runtime::{Hint, RuntimeError};
@@ -413,6 +413,27 @@ pub(crate) async fn isolation_follows_the_plan(world: &dyn World) {
     let safer = engine.runtimes.iter().any(|runtime| runtime == "sysbox-runc");
     let expected = if safer { Isolation::Sysbox } else { Isolation::Privileged };
     assert_eq!(inside.container().await.isolation, expected);
+}
+
+pub(crate) async fn limits_are_changed_in_the_container_that_is_there(world: &dyn World) {
+    let subject = Subject::new(world, "demo");
+    let id = subject.started().await;
+    let made = subject.container().await;
+    assert_eq!(made.limits, subject.desired.container.limits);
+    let wider = Limits { cpu_millis: Some(1_000), memory: Some(256 << 20), pids: Some(200) };
+    let tighter = Limits { cpu_millis: Some(250), memory: Some(48 << 20), pids: None };
+    for limits in [wider, tighter, wider] {
+        subject.done(Action::UpdateLimits { id: id.clone(), limits }).await;
+        let seen = subject.container().await;
+        assert_eq!((seen.limits, &seen.id, &seen.state), (limits, &id, &ContainerState::Running));
+    }
+    // What only a new container can lose stays.
+    subject.done(Action::UpdateLimits { id: id.clone(), limits: Limits::default() }).await;
+    assert_eq!(subject.container().await.limits, Limits { pids: None, ..wider });
+    subject.done(stop(&id)).await;
+    subject.done(Action::UpdateLimits { id: id.clone(), limits: tighter }).await;
+    assert_eq!(subject.container().await.limits, tighter, "also while it is down");
+    changed(subject.apply(Action::UpdateLimits { id: "0".repeat(64), limits: wider }).await);
 }
 
 pub(crate) async fn an_image_is_absent_until_it_is_brought(world: &dyn World) {

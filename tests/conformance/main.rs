@@ -43,6 +43,7 @@ macro_rules! conformance {
             a_start_without_the_network_fails_and_leaves_the_container,
             what_was_put_in_is_remembered_for_this_container_only,
             isolation_follows_the_plan,
+            limits_are_changed_in_the_container_that_is_there,
             an_image_is_absent_until_it_is_brought,
             a_taken_port_is_seen_until_the_container_runs,
             disk_usage_names_what_is_there,

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use async_trait::async_trait;
-use perry::model::desired::{ContainerPlan, Desired, Goal, Owner, PortPlan, VolumePlan, WorkerPlan};
+use perry::model::desired::{ContainerPlan, Desired, Goal, Limits, Owner, PortPlan, VolumePlan, WorkerPlan};
 use perry::model::observed::{ContainerSeen, Seen};
 use perry::model::sync::FilesPlan;
 use perry::model::{Action, Observed, Uid};
@@ -83,9 +83,7 @@ impl<'a> Subject<'a> {
             env: BTreeMap::new(),
             ports: vec![port],
             docker: false,
-            cpu_millis: Some(500),
-            memory: Some(64 << 20),
-            pids: Some(64),
+            limits: Limits { cpu_millis: Some(500), memory: Some(64 << 20), pids: Some(64) },
             shm: None,
             fingerprint: "f-1".to_owned(),
             spec: "{}".to_owned(),

@@ -45,9 +45,6 @@ fn each_change_that_needs_a_new_container_changes_the_fingerprint() {
         ("volume path", |w| w.spec.volumes[0].path = "/e".to_owned()),
         ("volume name", |w| w.spec.volumes[0].name = name("other")),
         ("one volume more", |w| w.spec.volumes.push(volume("more", "/m"))),
-        ("cpus", |w| w.spec.resources.cpus = Some(Cpus { millis: 1_500 })),
-        ("memory", |w| w.spec.resources.memory = Some(Bytes(1 << 30))),
-        ("pids", |w| w.spec.resources.pids = Some(100)),
         ("shm", |w| w.spec.resources.shm = Some(Bytes(1 << 26))),
         ("docker", |w| w.spec.docker = false),
     ];
@@ -65,6 +62,9 @@ fn no_other_change_does() {
         ("keys", |w| w.spec.ssh.authorized_keys = vec!["k".to_owned()]),
         ("tools", |w| w.spec.tools = vec!["claude".to_owned()]),
         ("hooks", |w| w.spec.hooks.on_start = Some("true".to_owned())),
+        ("cpus", |w| w.spec.resources.cpus = Some(Cpus { millis: 1_500 })),
+        ("memory", |w| w.spec.resources.memory = Some(Bytes(1 << 30))),
+        ("pids", |w| w.spec.resources.pids = None),
         ("labels", |w| w.metadata.labels = env(&[("a", "b")])),
         ("annotations", |w| w.metadata.annotations = env(&[("a", "b")])),
         ("generation", |w| w.metadata.generation = 9),
@@ -113,10 +113,10 @@ fn the_fingerprints_of_released_versions_stay() {
 /// What an engine is told of a container, but for what is the same for all generations of a workspace.
 fn told(workspace: &Workspace) -> impl PartialEq + std::fmt::Debug + use<> {
     let desired = desired_of(workspace);
-    let ContainerPlan { image, env, ports, docker, cpu_millis, memory, pids, shm, .. } = desired.container;
+    let ContainerPlan { image, env, ports, docker, shm, .. } = desired.container;
     let ports: BTreeSet<_> = ports.into_iter().map(|port| (port.port, port.host_port, port.bind)).collect();
     let volumes: BTreeMap<_, _> = desired.volumes.into_iter().map(|volume| (volume.name, volume.path)).collect();
-    (image, env, ports, volumes, (docker, cpu_millis, memory, pids, shm))
+    (image, env, ports, volumes, (docker, shm))
 }
 
 proptest! {
@@ -174,7 +174,7 @@ fn limits_and_names_arrive_where_they_belong() {
     let (cpus, memory, shm) = (Some(Cpus { millis: 1_500 }), Some(Bytes(4 << 30)), Some(Bytes(256 << 20)));
     workspace.spec.resources = Resources { cpus, memory, pids: Some(4_096), shm };
     let container = desired_of(&workspace).container;
-    let limits = (container.cpu_millis, container.memory, container.pids, container.shm);
+    let limits = (container.limits.cpu_millis, container.limits.memory, container.limits.pids, container.shm);
     assert_eq!(limits, (Some(1_500), Some(4 << 30), Some(4_096), Some(256 << 20)));
     let names = (container.name.as_str(), container.hostname.as_str(), container.network.as_str());
     assert_eq!(names, ("workspace-w", "w", "perry"));

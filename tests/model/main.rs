@@ -9,6 +9,7 @@ mod create;
 mod derive;
 mod fake;
 mod gone;
+mod limits;
 mod project;
 mod project_properties;
 mod properties;

@@ -9,7 +9,7 @@ use super::create::{self, Parts};
 use super::fault::Fault;
 use super::{Docker, labels, observe, volume};
 use crate::model::action::STOP_GRACE;
-use crate::model::desired::{ContainerPlan, Owner, VolumePlan};
+use crate::model::desired::{ContainerPlan, Limits, Owner, VolumePlan};
 
 /// How long one change may take beyond what it waits for.
 const CHANGE_LIMIT: std::time::Duration = std::time::Duration::from_secs(60);
@@ -61,6 +61,13 @@ pub(super) async fn start(
         docker.links.keep(owner, id);
     }
     Ok(())
+}
+
+/// Changes what a container may use at most.
+pub(super) async fn limit(docker: &Docker, id: &str, limits: &Limits) -> Result<(), Fault> {
+    ours(docker, id).await?;
+    let body = create::limits(limits);
+    docker.engine.call(CHANGE_LIMIT, |client| async move { client.update_container(id, body).await }).await
 }
 
 /// Stops a container within the grace period; one that does not run is none that changed.

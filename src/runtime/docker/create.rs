@@ -4,15 +4,15 @@ use std::collections::HashMap;
 use std::path::Path;
 
 use bollard::models::{
-    ContainerCreateBody, HealthConfig, HostConfig, HostConfigLogConfig, Mount, MountType, MountVolumeOptions,
-    PortBinding, PortMap, RestartPolicy, RestartPolicyNameEnum,
+    ContainerCreateBody, ContainerUpdateBody, HealthConfig, HostConfig, HostConfigLogConfig, Mount, MountType,
+    MountVolumeOptions, PortBinding, PortMap, RestartPolicy, RestartPolicyNameEnum,
 };
 
 use super::engine::SYSBOX;
 use super::labels;
 use crate::contract::worker::{EXECUTABLE, SOCKET_FOLDER};
 use crate::model::action::STOP_GRACE;
-use crate::model::desired::{ContainerPlan, Owner, PortPlan, VolumePlan};
+use crate::model::desired::{ContainerPlan, Limits, Owner, PortPlan, VolumePlan};
 
 /// What a container is made from.
 pub(super) struct Parts<'a> {
@@ -59,13 +59,30 @@ fn host_config(parts: &Parts<'_>) -> HostConfig {
         // Only the controller starts a container again.
         restart_policy: Some(RestartPolicy { name: Some(RestartPolicyNameEnum::NO), maximum_retry_count: None }),
         init: Some(false),
-        nano_cpus: plan.cpu_millis.map(|millis| i64::from(millis) * 1_000_000),
-        memory: plan.memory.map(bytes),
-        pids_limit: plan.pids.map(i64::from),
+        nano_cpus: plan.limits.cpu_millis.map(nano_cpus),
+        memory: plan.limits.memory.map(bytes),
+        // Swap is no way around the limit.
+        memory_swap: plan.limits.memory.map(bytes),
+        pids_limit: plan.limits.pids.map(i64::from),
         shm_size: plan.shm.map(bytes),
         log_config: Some(log_config()),
         ..HostConfig::default()
     }
+}
+
+/// What the engine is told of changed limits. All of them: what is left out stays as it is.
+pub(super) fn limits(limits: &Limits) -> ContainerUpdateBody {
+    ContainerUpdateBody {
+        nano_cpus: limits.cpu_millis.map(nano_cpus),
+        memory: limits.memory.map(bytes),
+        memory_swap: limits.memory.map(bytes),
+        pids_limit: Some(limits.pids.map_or(-1, i64::from)),
+        ..ContainerUpdateBody::default()
+    }
+}
+
+fn nano_cpus(millis: u32) -> i64 {
+    i64::from(millis) * 1_000_000
 }
 
 fn bytes(count: u64) -> i64 {
@@ -133,9 +150,7 @@ mod tests {
             env: [("A".to_owned(), "1=2".to_owned())].into(),
             ports: vec![port("ssh", 22, 22000), port("again", 22, 22001)],
             docker,
-            cpu_millis: Some(1500),
-            memory: Some(1 << 30),
-            pids: Some(100),
+            limits: Limits { cpu_millis: Some(1500), memory: Some(1 << 30), pids: Some(100) },
             shm: Some(64 << 20),
             fingerprint: "f".to_owned(),
             spec: "{}".to_owned(),

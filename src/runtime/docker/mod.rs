@@ -123,6 +123,7 @@ impl Docker {
             Action::ConfigureWorker { id, owner, worker } => return install::configure(self, id, owner, worker).await,
             // What could not be brought is seen at the next look.
             Action::SyncFiles { owner, files, .. } => return files::bring(self, &owner.uid, files).await.map(drop),
+            Action::UpdateLimits { id, limits } => container::limit(self, id, limits).await,
             Action::UnpauseContainer { id } => container::unpause(self, id).await,
             Action::StopContainer { id } => container::stop(self, id).await,
             Action::RemoveContainer { id } => container::remove(self, id).await,

@@ -14,7 +14,7 @@ use super::engine::{LOOK_LIMIT, SYSBOX, Session};
 use super::fault::{Fault, bounded};
 use super::watched::is_id;
 use super::{Docker, files, image, labels, network, ports};
-use crate::model::desired::{Goal, Owner};
+use crate::model::desired::{Goal, Limits, Owner};
 use crate::model::observed::{ContainerSeen, ContainerState, Isolation, Prepared, Seen, VolumeSeen};
 use crate::model::{Desired, Observed};
 use crate::runtime::RuntimeError;
@@ -227,6 +227,7 @@ fn container(
         }),
         network: attached(found, &desired.container.network, network),
         isolation: isolation(found.host_config.as_ref()),
+        limits: found.host_config.as_ref().map(limits).unwrap_or_default(),
         id,
     })
 }
@@ -250,6 +251,16 @@ fn container_state(state: &State) -> ContainerState {
             error: state.error.as_deref().filter(|error| !error.is_empty()).map(bounded).unwrap_or_default(),
         },
         Some(Status::REMOVING | Status::DEAD | Status::EMPTY) | None => ContainerState::Removing,
+    }
+}
+
+/// Zero and less mean that there is none.
+fn limits(host: &HostConfig) -> Limits {
+    let given = |limit: Option<i64>| limit.and_then(|limit| u64::try_from(limit).ok()).filter(|limit| *limit > 0);
+    Limits {
+        cpu_millis: given(host.nano_cpus).and_then(|nano| u32::try_from(nano / 1_000_000).ok()),
+        memory: given(host.memory),
+        pids: given(host.pids_limit).and_then(|pids| u32::try_from(pids).ok()),
     }
 }
 

@@ -129,6 +129,14 @@ impl Engine {
                 container.files = hash;
                 Ok(())
             }
+            Action::UpdateLimits { id, limits } => {
+                let has = &mut self.container(id)?.limits;
+                // As Docker: what is absent stays, but for processes.
+                has.cpu_millis = limits.cpu_millis.or(has.cpu_millis);
+                has.memory = limits.memory.or(has.memory);
+                has.pids = limits.pids;
+                Ok(())
+            }
             Action::UnpauseContainer { id } => {
                 let container = self.container(id)?;
                 if container.state == ContainerState::Paused {
@@ -213,6 +221,7 @@ impl Engine {
             network_name: plan.network.clone(),
             network: None,
             isolation: if plan.docker { Isolation::Privileged } else { Isolation::Unprivileged },
+            limits: plan.limits,
             volumes: volumes.iter().map(|volume| volume.name.clone()).collect(),
             ports: plan.ports.iter().map(|port| port.host_port).collect(),
             docker: plan.docker,

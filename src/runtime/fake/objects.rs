@@ -3,7 +3,7 @@
 use jiff::Timestamp;
 
 use super::script::Life;
-use crate::model::desired::Owner;
+use crate::model::desired::{Limits, Owner};
 use crate::model::observed::{ContainerState, Isolation, Prepared};
 
 /// A container on the fake engine.
@@ -30,6 +30,8 @@ pub struct Container {
     pub network: Option<String>,
     /// How it is separated from the host.
     pub isolation: Isolation,
+    /// What it may use at most.
+    pub limits: Limits,
     /// The names of its volumes.
     pub volumes: Vec<String>,
     /// Its host ports.
@@ -60,6 +62,7 @@ impl Container {
             network_name: String::new(),
             network: None,
             isolation: Isolation::Unprivileged,
+            limits: Limits::default(),
             volumes: Vec::new(),
             ports: Vec::new(),
             docker: false,

@@ -113,6 +113,7 @@ fn seen(engine: &Engine, container: &Container) -> ContainerSeen {
             (Some(id), _) => Some(id.clone()),
         },
         isolation: container.isolation,
+        limits: container.limits,
     }
 }
 

@@ -15,6 +15,7 @@ impl Engine {
     ) -> Result<(), RuntimeError> {
         let id = match action {
             Action::InstallWorker { id, .. }
+            | Action::UpdateLimits { id, .. }
             | Action::StartContainer { id, .. }
             | Action::ReattachNetwork { id, .. }
             | Action::UnpauseContainer { id }
@@ -40,6 +41,7 @@ impl Engine {
             | Action::SyncFiles { owner, .. } => Some(owner.clone()),
             Action::RemoveVolume { owner, .. } => owner.clone(),
             Action::ReattachNetwork { id, .. }
+            | Action::UpdateLimits { id, .. }
             | Action::UnpauseContainer { id }
             | Action::StopContainer { id }
             | Action::RemoveContainer { id } => self.containers.get(id)?.owner.clone(),
