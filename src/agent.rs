@@ -87,7 +87,14 @@ fn admit(config: &Arc<LiveConfig>, clock: &Arc<dyn Clock>) -> Admit {
     Box::new(move |old, new| {
         let uid = Uid(uuid::Uuid::new_v4().to_string());
         let (now, config) = (clock.wall(), config.get());
-        let settings = admission::Settings { config: &config, now, uid, if_generation: None, allow_replace: true };
+        let settings = admission::Settings {
+            config: &config,
+            now,
+            uid,
+            if_generation: None,
+            allow_replace: true,
+            in_use: &admission::NOT_KNOWN,
+        };
         let outside = admit_outside(old, new, &settings)?;
         outside.warnings.iter().for_each(|warning| tracing::warn!("{warning}"));
         Ok(outside.state)

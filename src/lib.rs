@@ -21,6 +21,7 @@ pub mod client;
 pub mod clock;
 pub mod contract;
 pub mod controller;
+pub mod listening;
 pub mod model;
 pub mod nofollow;
 pub mod plan;

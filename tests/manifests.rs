@@ -6,7 +6,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use jiff::Timestamp;
-use perry::model::admission::{self, Batch, Rejection, Settings, admit_all};
+use perry::model::admission::{self, Batch, NOT_KNOWN, Rejection, Settings, admit_all};
 use perry::model::manifest;
 use perry::model::workspace::PortSpec;
 use perry::model::{Config, Document, Issues, Spec, State, Uid};
@@ -15,7 +15,7 @@ const FOLDER: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/manifests");
 
 fn settings(config: &Config) -> Settings<'_> {
     let now = Timestamp::from_second(1_800_000_000).expect("in range");
-    Settings { config, now, uid: Uid("u".to_owned()), if_generation: None, allow_replace: false }
+    Settings { config, now, uid: Uid("u".to_owned()), if_generation: None, allow_replace: false, in_use: &NOT_KNOWN }
 }
 
 /// One workspace with a fixed port and one that is being deleted.

@@ -1,6 +1,6 @@
 // What must hold for any bytes; shared by the fuzz target and the test that replays its corpus.
 
-use perry::model::admission::{Change, Settings, admit_all};
+use perry::model::admission::{Change, NOT_KNOWN, Settings, admit_all};
 use perry::model::{Config, Document, State, Uid, manifest};
 
 /// Reads, admits, admits again, prints and reads again.
@@ -15,8 +15,14 @@ pub(crate) fn manifest(bytes: &[u8]) {
     let documents: Vec<Document> = located.iter().map(|one| one.document.clone()).collect();
     let config = Config::default();
     let now = jiff::Timestamp::UNIX_EPOCH;
-    let settings =
-        Settings { config: &config, now, uid: Uid(String::new()), if_generation: None, allow_replace: false };
+    let settings = Settings {
+        config: &config,
+        now,
+        uid: Uid(String::new()),
+        if_generation: None,
+        allow_replace: false,
+        in_use: &NOT_KNOWN,
+    };
     let printed = manifest::to_yaml(&documents);
     let read = manifest::parse("-", printed.as_bytes()).unwrap_or_else(|bad| panic!("{bad}\n{printed}"));
     assert!(read.iter().map(|one| &one.document).eq(&documents), "{printed}");

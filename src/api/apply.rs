@@ -23,7 +23,7 @@ const ATTEMPTS: usize = 5;
 impl Api {
     pub(super) async fn apply(&self, input: ApplyInput) -> Result<ApplyOutput, ApiError> {
         let documents: Arc<[Document]> = read(&input)?.into();
-        let settings = self.settings(input.if_generation, input.allow_replace);
+        let settings = self.settings(input.if_generation, input.allow_replace).await;
         for _ in 0..ATTEMPTS {
             let batch = admit(&self.parts.store.snapshot(), &documents, &settings)?;
             let previews = self.previews(&batch.admitted).await;

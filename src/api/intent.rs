@@ -1,6 +1,8 @@
 //! Writing intent: one pure edit, committed by the store, shown by the controller.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
+use std::time::Duration;
 
 use async_trait::async_trait;
 use tokio::sync::oneshot;
@@ -10,6 +12,9 @@ use crate::contract::{AgentWarning, ApiError, Conflict, ConflictReason};
 use crate::model::admission::{self, Admitted, Change, Rejection, Settings};
 use crate::model::{Issue, Issues, Name, Shown, State, Uid, Workspace};
 use crate::store::{EditError, IntentError, Store, Warning};
+
+/// How long it stands which host ports are in use.
+const PORTS_STAND: Duration = Duration::from_millis(20);
 
 /// A pure edit of the latest intent; `false` leaves everything as it is.
 pub type Edit = Box<dyn FnOnce(&mut State) -> bool + Send>;
@@ -99,14 +104,29 @@ impl Api {
         &self,
         verb: impl FnOnce(&mut State, &Settings<'_>) -> Result<Admitted, Rejection> + Send + 'static,
     ) -> Result<Workspace, ApiError> {
-        let fixed = self.settings(None, false);
+        let fixed = self.settings(None, false).await;
         let edit = move |state: &mut State| verb(state, &fixed.settings()).map(Edited::from).map_err(flat);
         Ok(self.edit(edit).await?.workspace)
     }
 
     /// What admission needs to know at this moment.
-    pub(super) fn settings(&self, if_generation: Option<u64>, allow_replace: bool) -> FixedSettings {
-        FixedSettings { config: self.parts.config.get(), now: self.parts.clock.wall(), if_generation, allow_replace }
+    pub(super) async fn settings(&self, if_generation: Option<u64>, allow_replace: bool) -> FixedSettings {
+        let (config, in_use) = (self.parts.config.get(), self.ports_in_use().await);
+        FixedSettings { config, now: self.parts.clock.wall(), if_generation, allow_replace, in_use }
+    }
+
+    /// Host ports that somebody listens on, as of a moment ago: a burst of applies looks once.
+    async fn ports_in_use(&self) -> Arc<BTreeSet<u16>> {
+        let now = self.parts.clock.monotonic();
+        let mut looked = self.ports.lock().await;
+        match &*looked {
+            Some((at, ports)) if now < *at + PORTS_STAND => ports.clone(),
+            _ => {
+                let ports = Arc::new(self.parts.controller.ports_in_use().await);
+                *looked = Some((now, ports.clone()));
+                ports
+            }
+        }
     }
 
     /// The view of a workspace at its generation or a later one.
@@ -132,6 +152,7 @@ pub(super) struct FixedSettings {
     now: jiff::Timestamp,
     if_generation: Option<u64>,
     allow_replace: bool,
+    in_use: Arc<BTreeSet<u16>>,
 }
 
 impl FixedSettings {
@@ -142,6 +163,7 @@ impl FixedSettings {
             uid: fresh_uid(),
             if_generation: self.if_generation,
             allow_replace: self.allow_replace,
+            in_use: &self.in_use,
         }
     }
 }

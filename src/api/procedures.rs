@@ -1,6 +1,8 @@
 //! What the procedures do: the real server behind the table.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
+use std::time::Duration;
 
 use async_trait::async_trait;
 use jiff::Timestamp;
@@ -54,6 +56,9 @@ pub struct Identity {
     pub started: Timestamp,
 }
 
+/// When it was looked which host ports are in use, and which were.
+type Looked = (Duration, Arc<BTreeSet<u16>>);
+
 /// The real server.
 #[derive(Clone)]
 pub struct Api {
@@ -61,13 +66,14 @@ pub struct Api {
     pub(super) execs: Arc<Semaphore>,
     pub(super) builds: Arc<Semaphore>,
     pub(super) counts: Arc<Semaphore>,
+    pub(super) ports: Arc<tokio::sync::Mutex<Option<Looked>>>,
 }
 
 impl Api {
     /// A server made of these parts.
     pub fn new(parts: Parts) -> Self {
         let permits = |count| Arc::new(Semaphore::new(count));
-        Self { parts, execs: permits(EXECS), builds: permits(1), counts: permits(COUNTS) }
+        Self { parts, execs: permits(EXECS), builds: permits(1), counts: permits(COUNTS), ports: Arc::default() }
     }
 
     async fn info(&self) -> AgentInfo {

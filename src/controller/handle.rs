@@ -1,5 +1,7 @@
 //! What others may ask of the controller.
 
+use std::collections::BTreeSet;
+
 use async_trait::async_trait;
 
 use super::Controller;
@@ -43,6 +45,9 @@ pub trait Handle: Send + Sync {
     /// # Errors
     /// The workspace does not run, or its worker does not answer.
     async fn sync(&self, workspace: &Workspace) -> Result<Vec<FileFault>, String>;
+
+    /// Host ports that somebody listens on, containers of workspaces included; none where nobody can look.
+    async fn ports_in_use(&self) -> BTreeSet<u16>;
 
     /// How many containers and volumes bear this agent's id and belong to no workspace; `None` where nobody could look.
     async fn orphans(&self) -> Option<usize>;
@@ -142,6 +147,10 @@ impl Handle for Controller {
         let desired = plan::desired(workspace, &self.settings());
         let faults = self.parts.runtime.sync(&desired).await.map_err(|error| error.to_string())?;
         Ok(desired.files.refused.into_iter().chain(faults).collect())
+    }
+
+    async fn ports_in_use(&self) -> BTreeSet<u16> {
+        self.parts.runtime.ports_in_use().await
     }
 
     async fn orphans(&self) -> Option<usize> {

@@ -36,7 +36,12 @@ pub struct Settings<'a> {
     pub if_generation: Option<u64>,
     /// A container taken over from before Perry may be replaced.
     pub allow_replace: bool,
+    /// Host ports that other programs listen on, and containers, those of workspaces included.
+    pub in_use: &'a BTreeSet<u16>,
 }
+
+/// Where nobody can tell which host ports are in use.
+pub static NOT_KNOWN: BTreeSet<u16> = BTreeSet::new();
 
 /// What was admitted, ready to be stored.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -231,8 +236,7 @@ fn admit_beside(
 
     let spec = with_defaults(&document.spec, current.map(|workspace| &workspace.spec), settings.config);
     let kept = current.map(|workspace| workspace.metadata.host_ports.clone()).unwrap_or_default();
-    let host_ports =
-        ports::allocate(name, &spec, &kept, &ports::Taken::beside(name, state, settings.config, reserved))?;
+    let host_ports = ports::allocate(name, &spec, &kept, &ports::Taken::beside(name, state, settings, reserved))?;
     let warnings = validate::warnings(&spec);
     let workspace = match current {
         None => new_workspace(document, spec, host_ports, settings),

@@ -1,7 +1,7 @@
 //! Desired: everything that must exist for one workspace, with every choice made. Derived from intent by
 //! `plan::desired`; a runtime needs nothing else.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
 use jiff::Timestamp;
@@ -190,6 +190,9 @@ pub struct WorkerPlan {
     /// Files are brought before anything of the above is run.
     #[serde(default)]
     pub files: bool,
+    /// Ports inside that are reached from outside.
+    #[serde(default)]
+    pub ports: BTreeSet<u16>,
     /// Hash of the fields above, reported back by the worker.
     pub hash: String,
 }

@@ -126,6 +126,7 @@ fn worker(workspace: &Workspace, settings: &Settings) -> WorkerPlan {
         hooks: spec.hooks.clone(),
         tools: spec.tools.clone(),
         files: !FilesPlan::of(spec, config).bring.is_empty(),
+        ports: spec.ports.iter().map(|port| port.port).collect(),
         hash: String::new(),
     };
     WorkerPlan { hash: fingerprint::of_json(&plan), ..plan }

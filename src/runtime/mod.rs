@@ -62,6 +62,9 @@ pub trait Runtime: Send + Sync {
     /// It does not run, or its worker does not answer.
     async fn sync(&self, desired: &Desired) -> Result<Vec<FileFault>, RuntimeError>;
 
+    /// Ports of the engine's machine that somebody listens on; none where nobody can look.
+    async fn ports_in_use(&self) -> BTreeSet<u16>;
+
     /// Everything that bears this agent's id but belongs to none of these workspaces.
     ///
     /// # Errors

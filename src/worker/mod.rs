@@ -20,7 +20,6 @@ pub mod error;
 pub mod init;
 pub mod keys;
 pub mod link;
-pub mod listening;
 pub mod serve;
 pub mod tools;
 

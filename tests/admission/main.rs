@@ -10,7 +10,7 @@ mod verbs;
 use std::sync::Arc;
 
 use jiff::Timestamp;
-use perry::model::admission::{self, Change, Rejection, Settings, admit};
+use perry::model::admission::{self, Change, NOT_KNOWN, Rejection, Settings, admit};
 use perry::model::config::PortRange;
 use perry::model::workspace::PortSpec;
 use perry::model::{Config, Document, Name, Spec, State, Uid};
@@ -36,7 +36,14 @@ pub(crate) fn small_config() -> Config {
 }
 
 pub(crate) fn settings<'a>(config: &'a Config, uid: &str) -> Settings<'a> {
-    Settings { config, now: now(), uid: Uid(uid.to_owned()), if_generation: None, allow_replace: false }
+    Settings {
+        config,
+        now: now(),
+        uid: Uid(uid.to_owned()),
+        if_generation: None,
+        allow_replace: false,
+        in_use: &NOT_KNOWN,
+    }
 }
 
 /// Applies one document to a state, as the store does.

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use perry::model::admission::{self, ConflictReason};
+use perry::model::admission::{self, ConflictReason, Settings, admit};
 use perry::model::{Config, Run, State};
 
 use crate::*;
@@ -52,4 +52,28 @@ fn a_port_that_comes_and_goes_leaves_the_others_where_they_are() {
     assert!(
         issues(apply(&mut state, &clash, &config)).starts_with("spec.ports.1.hostPort: 22000 is the host port of ssh")
     );
+}
+
+#[test]
+fn a_port_that_another_program_listens_on_is_neither_chosen_nor_given_to_who_asks_for_it_but_never_taken_away() {
+    let (state, config) = (State::default(), small_config());
+    let in_use = [22000, 23000, 23001, 23003].into();
+    let settings = Settings { in_use: &in_use, ..settings(&config, "u") };
+    let chosen = admit(None, &with_ports("a", vec![port("http", 80, None)]), &state, &settings).expect("admitted");
+    let ports: Vec<u16> = chosen.workspace.metadata.host_ports.values().copied().collect();
+    assert_eq!(ports, [23002, 22001]);
+    let refused = conflict(admit(None, &with_ports("a", vec![port("http", 80, Some(23001))]), &state, &settings));
+    assert_eq!(refused.reason, ConflictReason::PortTaken);
+    assert_eq!(refused.message, "host port 23001 belongs to another program on this machine already");
+    assert_eq!(refused.path, ["spec", "ports", "0", "hostPort"]);
+    assert_eq!(refused.hint.as_deref(), Some("free ones near it: 23002, 23004, 23005; without hostPort one is chosen"));
+
+    // Its own container listens there, or whoever does while it is stopped: the port stays its own.
+    let in_use = [23002].into();
+    let settings = Settings { in_use: &in_use, ..settings };
+    for fixed in [None, Some(23002)] {
+        let document = with_ports("a", vec![port("http", 80, fixed)]);
+        let again = admit(Some(&chosen.workspace), &document, &state, &settings).expect("admitted");
+        assert_eq!(again.workspace.metadata.host_ports, chosen.workspace.metadata.host_ports);
+    }
 }

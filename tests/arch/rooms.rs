@@ -3,18 +3,19 @@
 use crate::rust::Source;
 
 /// What a room may import of ours. `clock` is the one way to ask for the time, so every room but the pure ones may.
-const TABLE: [(&str, &[&str]); 19] = [
+const TABLE: [(&str, &[&str]); 20] = [
     ("model", &[]),
     ("plan", &["model"]),
     ("contract", &["model"]),
     ("clock", &[]),
     ("nofollow", &[]),
+    ("listening", &[]),
     ("queue", &["clock"]),
     ("watch", &["model", "contract", "clock"]),
-    ("runtime", &["model", "contract", "clock"]),
+    ("runtime", &["model", "contract", "clock", "listening"]),
     ("sessions", &["model", "contract", "clock"]),
     ("client", &["model", "contract", "clock"]),
-    ("worker", &["model", "contract", "clock", "nofollow"]),
+    ("worker", &["model", "contract", "clock", "nofollow", "listening"]),
     ("store", &["model", "clock", "nofollow"]),
     ("controller", &["model", "plan", "queue", "watch", "clock", "store", "runtime"]),
     ("api", &["model", "contract", "store", "watch", "sessions", "controller", "runtime", "clock"]),

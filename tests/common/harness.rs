@@ -268,6 +268,10 @@ impl Runtime for Tampered {
         self.inner.sync(desired).await
     }
 
+    async fn ports_in_use(&self) -> std::collections::BTreeSet<u16> {
+        self.inner.ports_in_use().await
+    }
+
     async fn disk(&self, desired: &Desired) -> Result<DiskUsage, RuntimeError> {
         self.inner.disk(desired).await
     }

@@ -15,6 +15,7 @@ mod life;
 mod limits;
 mod machine;
 mod many;
+mod ports;
 mod repository;
 mod restart;
 mod ssh;

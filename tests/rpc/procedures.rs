@@ -382,7 +382,14 @@ async fn the_real_store_is_written_when_an_edit_says_so_and_tells_why_where_it_i
         let config = perry::model::Config::default();
         let (now, uid) = (jiff::Timestamp::UNIX_EPOCH, perry::model::Uid(text.to_owned()));
         Box::new(move |state| {
-            let settings = admission::Settings { config: &config, now, uid, if_generation: None, allow_replace: false };
+            let settings = admission::Settings {
+                config: &config,
+                now,
+                uid,
+                if_generation: None,
+                allow_replace: false,
+                in_use: &admission::NOT_KNOWN,
+            };
             admission::create(state, &name(text), &admission::Flags::default(), &settings).expect("admitted");
             write
         })

@@ -1,6 +1,6 @@
 //! A store in memory, a controller that does what it is told, and a door into workspaces, behind the real API.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 
@@ -43,6 +43,7 @@ pub(crate) struct World {
     pub(crate) news: broadcast::Sender<Event>,
     pub(crate) run: Mutex<Ran>,
     pub(crate) synced: Mutex<Synced>,
+    pub(crate) listening: Mutex<BTreeSet<u16>>,
     /// Commands wait for a permit.
     pub(crate) commands: Semaphore,
     pub(crate) building: AtomicUsize,
@@ -77,6 +78,7 @@ pub(crate) fn world() -> (Arc<World>, Api) {
         news: broadcast::Sender::new(16),
         run: Mutex::new(Box::new(ok)),
         synced: Mutex::new(Box::new(|_| Ok(Vec::new()))),
+        listening: Mutex::default(),
         commands: Semaphore::new(Semaphore::MAX_PERMITS),
         building: AtomicUsize::new(0),
         built: Notify::new(),
@@ -192,6 +194,10 @@ impl Handle for Door {
 
     async fn sync(&self, workspace: &Workspace) -> Result<Vec<FileFault>, String> {
         self.0.synced.lock().expect("synced")(workspace)
+    }
+
+    async fn ports_in_use(&self) -> BTreeSet<u16> {
+        self.0.listening.lock().expect("listening").clone()
     }
 
     async fn disk(&self, _: &Workspace) -> Result<DiskUsage, String> {

@@ -10,7 +10,7 @@ use futures::channel::mpsc;
 use futures::{Stream, StreamExt, stream};
 use jiff::Timestamp;
 use perry::clock::{Clock, ManualClock};
-use perry::model::admission::{Settings, admit_outside};
+use perry::model::admission::{NOT_KNOWN, Settings, admit_outside};
 use perry::model::{Config, Name, State, Uid, Workspace};
 use perry::store::{Admit, Core, Edit, Intent, IntentError, SimDisk};
 
@@ -58,8 +58,14 @@ impl Desk {
         let clock = self.clock.clone();
         let admit: Admit = Box::new(move |old, new| {
             let uid = || Uid(format!("{:032x}", uids.fetch_add(1, Ordering::Relaxed)));
-            let settings =
-                Settings { config: &config, now: clock.wall(), uid: uid(), allow_replace: true, if_generation: None };
+            let settings = Settings {
+                config: &config,
+                now: clock.wall(),
+                uid: uid(),
+                allow_replace: true,
+                if_generation: None,
+                in_use: &NOT_KNOWN,
+            };
             admit_outside(old, new, &settings).map(|outside| outside.state)
         });
         let Ok(core) = Core::open(self.disk.clone(), admit, self.clock.wall()) else { return false };

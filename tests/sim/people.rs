@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use jiff::Timestamp;
-use perry::model::admission::{self, Rejection, Settings};
+use perry::model::admission::{self, NOT_KNOWN, Rejection, Settings};
 use perry::model::desired::Owner;
 use perry::model::observed::ContainerState;
 use perry::model::workspace::{PortSpec, VolumeSpec};
@@ -25,7 +25,7 @@ pub fn edit(state: &mut State, chaos: &Chaos, now: Timestamp) {
     let name: Name = NAMES[chaos.below(3) as usize].parse().unwrap();
     let config = Config::default();
     let uid = Uid(format!("{:032x}", u128::from(chaos.bits())));
-    let settings = Settings { config: &config, now, uid, if_generation: None, allow_replace: true };
+    let settings = Settings { config: &config, now, uid, if_generation: None, allow_replace: true, in_use: &NOT_KNOWN };
     let _ = match chaos.below(9) {
         0..=3 => apply(state, &name, spec(chaos), &settings),
         4 => admission::set_run(state, &name, Run::Stopped, None).map(drop),

@@ -145,6 +145,10 @@ impl Runtime for Probe {
         self.inner.sync(desired).await
     }
 
+    async fn ports_in_use(&self) -> BTreeSet<u16> {
+        self.inner.ports_in_use().await
+    }
+
     async fn disk(&self, desired: &Desired) -> Result<DiskUsage, RuntimeError> {
         self.inner.disk(desired).await
     }

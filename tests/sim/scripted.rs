@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 use perry::clock::Clock;
-use perry::model::admission::{self, Settings};
+use perry::model::admission::{self, NOT_KNOWN, Settings};
 use perry::model::observed::ContainerState;
 use perry::model::workspace::{PortSpec, VolumeSpec};
 use perry::model::{Config, Name, Run, Spec, State, Uid};
@@ -203,7 +203,7 @@ fn apply(state: &mut State, who: &str, now: Timestamp, value: &str) {
     spec.ports.push(PortSpec { name: "http".parse().unwrap(), port: 3000, host_port: None, bind: None });
     let uid = Uid(format!("{:032x}", u128::from(state.revision) + 1));
     let config = Config::default();
-    let settings = Settings { config: &config, now, uid, if_generation: None, allow_replace: true };
+    let settings = Settings { config: &config, now, uid, if_generation: None, allow_replace: true, in_use: &NOT_KNOWN };
     let _ = people::apply(state, &name(who), spec, &settings);
 }
 

@@ -147,7 +147,7 @@ fn host_ports(
     state: &State,
     settings: &Settings<'_>,
 ) -> Result<BTreeMap<Name, u16>, Issues> {
-    let taken = Taken::beside(name, state, settings.config, &BTreeSet::new());
+    let taken = Taken::beside(name, state, settings, &BTreeSet::new());
     ports::allocate(name, &written.spec, &written.metadata.host_ports, &taken).map_err(|rejection| match rejection {
         Rejection::Invalid(issues) => issues,
         other => {

@@ -7,20 +7,23 @@ use crate::model::config::PortRange;
 use crate::model::workspace::SSH_PORT_NAME;
 use crate::model::{Config, Issues, Name, Spec, State};
 
-use super::{ConflictReason, Rejection};
+use super::{ConflictReason, Rejection, Settings};
 
 /// Which host ports are not free for one workspace.
 pub(super) struct Taken<'a> {
     state: &'a State,
     config: &'a Config,
+    /// Ports that somebody listens on, of whom nothing is known here.
+    in_use: &'a BTreeSet<u16>,
     /// A bit for each port: of the other workspaces, stopped and leaving ones included, and of the agent.
     bits: Vec<u64>,
 }
 
 impl<'a> Taken<'a> {
     /// What is taken for `name`: by others, by the agent, and `reserved`.
-    pub(super) fn beside(name: &Name, state: &'a State, config: &'a Config, reserved: &BTreeSet<u16>) -> Self {
-        let mut taken = Self { state, config, bits: vec![0; 1024] };
+    pub(super) fn beside(name: &Name, state: &'a State, settings: &Settings<'a>, reserved: &BTreeSet<u16>) -> Self {
+        let (config, in_use) = (settings.config, settings.in_use);
+        let mut taken = Self { state, config, in_use, bits: vec![0; 1024] };
         taken.add(0);
         taken.add(config.port);
         let others = state.workspaces.iter().filter(|(other, _)| *other != name);
@@ -37,19 +40,23 @@ impl<'a> Taken<'a> {
         self.bits[usize::from(port >> 6)] & (1 << (port & 63)) != 0
     }
 
+    fn is_free(&self, port: u16) -> bool {
+        !self.has(port) && !self.in_use.contains(&port)
+    }
+
     fn owner(&self, name: &Name, port: u16) -> Option<&Name> {
         let mut others = self.state.workspaces.iter().filter(|(other, _)| *other != name);
         others.find(|(_, other)| other.metadata.host_ports.values().any(|one| *one == port)).map(|(owner, _)| owner)
     }
 
     fn lowest_free(&self, range: PortRange, own: &BTreeMap<Name, u16>) -> Option<u16> {
-        range.ports().find(|port| !self.has(*port) && !own.values().any(|one| one == port))
+        range.ports().find(|port| self.is_free(*port) && !own.values().any(|one| one == port))
     }
 
     /// Up to three free ports, the nearest above first.
     fn near(&self, port: u16) -> String {
         let range: RangeInclusive<u16> = port..=port.saturating_add(1000);
-        let free = range.filter(|port| !self.has(*port)).take(3);
+        let free = range.filter(|port| self.is_free(*port)).take(3);
         free.map(|port| port.to_string()).collect::<Vec<_>>().join(", ")
     }
 }
@@ -65,7 +72,7 @@ pub(super) fn allocate(
     for (index, port) in spec.ports.iter().enumerate() {
         if let Some(fixed) = port.host_port {
             let at = format!("spec.ports.{index}.hostPort");
-            check_fixed(name, fixed, taken).map_err(|rejection| rejection.at(&at))?;
+            check_fixed(name, fixed, kept, taken).map_err(|rejection| rejection.at(&at))?;
             given.insert(port.name.clone(), fixed);
         }
     }
@@ -96,10 +103,13 @@ pub(super) fn allocate(
     Ok(given)
 }
 
-fn check_fixed(name: &Name, port: u16, taken: &Taken<'_>) -> Result<(), Rejection> {
+fn check_fixed(name: &Name, port: u16, kept: &BTreeMap<Name, u16>, taken: &Taken<'_>) -> Result<(), Rejection> {
+    let newly_asked_for = !kept.values().any(|one| *one == port);
     let whose = match taken.owner(name, port) {
         Some(owner) => format!("workspace {owner}"),
         None if port == taken.config.port => "the agent itself".to_owned(),
+        // On one that it has the workspace's own container listens.
+        None if newly_asked_for && taken.in_use.contains(&port) => "another program on this machine".to_owned(),
         // What other documents of the same apply ask for is told by the one of them that comes second.
         None => return Ok(()),
     };

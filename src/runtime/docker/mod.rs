@@ -174,6 +174,15 @@ impl Runtime for Docker {
         files::bring(self, &desired.owner.uid, &desired.files.bring).await
     }
 
+    async fn ports_in_use(&self) -> BTreeSet<u16> {
+        match self.engine.session().await {
+            Ok(session) if session.local => {
+                crate::listening::tcp(Path::new("/proc")).iter().map(std::net::SocketAddr::port).collect()
+            }
+            _ => BTreeSet::new(),
+        }
+    }
+
     async fn orphans(&self, known: &BTreeSet<Uid>) -> Result<Orphans, RuntimeError> {
         Ok(orphans::list(self, known).await?)
     }

@@ -327,6 +327,10 @@ impl Runtime for FakeRuntime {
         Ok(self.world.with(|engine| engine.sources(&desired.files.bring).faults))
     }
 
+    async fn ports_in_use(&self) -> BTreeSet<u16> {
+        self.world.with(|engine| engine.taken.clone())
+    }
+
     async fn orphans(&self, known: &BTreeSet<Uid>) -> Result<Orphans, RuntimeError> {
         self.world.with(|engine| match engine.up {
             true => Ok(engine.orphans(&self.agent, known)),

@@ -5,12 +5,14 @@
 
 mod exec;
 mod files;
+mod relay;
 mod routes;
 mod socket;
 
 pub use exec::Execs;
 pub use routes::router;
 
+use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -25,7 +27,7 @@ use tokio::net::{UnixListener, UnixStream};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::{Semaphore, mpsc, watch};
 
-use crate::contract::worker::{AUTHORIZED_KEYS, BOOTSTRAP, EXECUTABLE, FILES_HASH, SOCKET};
+use crate::contract::worker::{AUTHORIZED_KEYS, BOOTSTRAP, Bootstrap, EXECUTABLE, FILES_HASH, SOCKET};
 use crate::model::observed::FilesSeen;
 use crate::worker::link::{Request, Status};
 use crate::worker::{WorkerError, bootstrap, fail};
@@ -82,6 +84,8 @@ pub struct Shared {
     pub status: watch::Receiver<Status>,
     /// The files that were brought.
     pub files: watch::Sender<FilesSeen>,
+    /// Ports inside that are reached from outside.
+    pub ports: watch::Sender<BTreeSet<u16>>,
     /// Where PID 1 hears from `serve`.
     pub requests: mpsc::Sender<Request>,
     /// The commands that run.
@@ -116,7 +120,9 @@ pub async fn serve(
     from_init: impl AsyncRead + Unpin,
     mut to_init: impl AsyncWrite + Unpin,
 ) -> Result<(), WorkerError> {
-    let secret = bootstrap::read(&places.bootstrap)?.secret;
+    let Bootstrap { secret, plan, .. } = bootstrap::read(&places.bootstrap)?;
+    let ports = watch::Sender::new(plan.ports);
+    let _relays = OnDrop(tokio::spawn(relay::keep(ports.subscribe())));
     let listener = socket::listen(&places.socket)?;
     let mut lines = BufReader::new(from_init).lines();
     let first = next_status(&mut lines).await.ok_or_else(|| WorkerError::System {
@@ -128,6 +134,7 @@ pub async fn serve(
     let shared = Shared {
         execs: Execs::new(places.own.clone()),
         files: watch::Sender::new(files::brought(&places.files_hash)),
+        ports,
         places,
         secret,
         status,
@@ -154,6 +161,15 @@ pub async fn serve(
     // The acceptor ends when every connection has: an answer on its way, to a reload for one, gets there.
     let _ = tokio::time::timeout(FAREWELL, acceptor).await;
     Ok(())
+}
+
+/// A task that ends with the future that holds this.
+struct OnDrop(tokio::task::JoinHandle<()>);
+
+impl Drop for OnDrop {
+    fn drop(&mut self) {
+        self.0.abort();
+    }
 }
 
 /// The next status; `None` once PID 1 is gone. A line that cannot be read is none of its lines, so the end too.

@@ -150,8 +150,11 @@ fn keep(shared: &Shared, plan: WorkerPlan) -> Result<(), crate::worker::WorkerEr
     let places = &shared.places;
     let mut bootstrap = bootstrap::read(&places.bootstrap)?;
     keys::write(&places.authorized_keys, &plan.authorized_keys)?;
+    let ports = plan.ports.clone();
     bootstrap.plan = plan;
-    bootstrap::write(&places.bootstrap, &bootstrap)
+    bootstrap::write(&places.bootstrap, &bootstrap)?;
+    shared.ports.send_replace(ports);
+    Ok(())
 }
 
 async fn exec(State(shared): State<Arc<Shared>>, body: Bytes) -> Result<Json<ExecResponse>, Refusal> {
@@ -243,7 +246,8 @@ mod tests {
         let watchers = Arc::new(Semaphore::new(1));
         let secret = "s".to_owned();
         let (configuring, files) = (Mutex::new(()), watch::Sender::new(FilesSeen::default()));
-        let shared = Arc::new(Shared { places, secret, status, files, requests, execs, watchers, configuring });
+        let ports = watch::Sender::default();
+        let shared = Arc::new(Shared { places, secret, status, files, ports, requests, execs, watchers, configuring });
         let body = Bytes::from(serde_json::to_vec(&plan).expect("JSON"));
         let (code, text) = config(State(shared), body).await.expect_err("not followed");
         assert_eq!((code, heard.recv().await), (StatusCode::INTERNAL_SERVER_ERROR, Some(ToInit::Configure)));
