@@ -84,6 +84,7 @@ impl World {
             executable: folder.path().join("perry"),
             files_hash: folder.path().join("files"),
             root: folder.path().join("root"),
+            logs: folder.path().join("logs"),
             own: env!("CARGO_BIN_EXE_perry").into(),
         };
         let content = Bootstrap {

@@ -13,12 +13,13 @@ use perry::api::{self, Api, Guard, Identity, Limits, Parts, Shutdown};
 use perry::client::Client;
 use perry::clock::{Clock, SystemClock};
 use perry::contract::ApplyInput;
+use perry::contract::usage::Measured;
 use perry::contract::worker::{ExecRequest, ExecResponse};
 use perry::controller::Controller;
 use perry::model::{Config, LiveConfig, Phase, Uid};
 use perry::plan;
 use perry::runtime::fake::{Smooth, World};
-use perry::runtime::{Attach, Duplex, RuntimeError};
+use perry::runtime::{Attach, Duplex, LogLines, LogsWanted, RuntimeError};
 use perry::store::Store;
 use perry::watch::Hub;
 
@@ -140,6 +141,14 @@ struct NoDoor;
 #[async_trait]
 impl Attach for NoDoor {
     async fn dial(&self, _: &Uid) -> Result<Box<dyn Duplex>, RuntimeError> {
+        Err(RuntimeError::Failed("the engine is a fake".to_owned()))
+    }
+
+    async fn logs(&self, _: &Uid, _: LogsWanted) -> Result<LogLines, RuntimeError> {
+        Err(RuntimeError::Failed("the engine is a fake".to_owned()))
+    }
+
+    async fn usage(&self, _: &Uid) -> Result<Measured, RuntimeError> {
         Err(RuntimeError::Failed("the engine is a fake".to_owned()))
     }
 

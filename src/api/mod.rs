@@ -8,11 +8,13 @@ mod feeds;
 mod guard;
 mod intent;
 mod listen;
+mod logs;
 mod procedures;
 mod respond;
 mod rpc;
 mod sse;
 mod stall;
+mod usage;
 mod workspaces;
 
 use std::sync::Arc;

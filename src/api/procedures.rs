@@ -8,6 +8,7 @@ use async_trait::async_trait;
 use jiff::Timestamp;
 use tokio::sync::Semaphore;
 
+use super::usage::Collector;
 use super::{Intents, Shutdown};
 use crate::clock::Clock;
 use crate::contract::worker::ExecResponse;
@@ -66,6 +67,7 @@ pub struct Api {
     pub(super) execs: Arc<Semaphore>,
     pub(super) builds: Arc<Semaphore>,
     pub(super) counts: Arc<Semaphore>,
+    pub(super) usage: Arc<Collector>,
     pub(super) ports: Arc<tokio::sync::Mutex<Option<Looked>>>,
 }
 
@@ -73,7 +75,14 @@ impl Api {
     /// A server made of these parts.
     pub fn new(parts: Parts) -> Self {
         let permits = |count| Arc::new(Semaphore::new(count));
-        Self { parts, execs: permits(EXECS), builds: permits(1), counts: permits(COUNTS), ports: Arc::default() }
+        Self {
+            parts,
+            execs: permits(EXECS),
+            builds: permits(1),
+            counts: permits(COUNTS),
+            usage: Arc::default(),
+            ports: Arc::default(),
+        }
     }
 
     async fn info(&self) -> AgentInfo {
@@ -175,6 +184,14 @@ impl Procedures for Api {
 
     async fn workspace_events(&self, input: EventsInput, resume: Option<String>) -> Result<Events<Event>, ApiError> {
         self.events(input, resume.as_deref())
+    }
+
+    async fn workspace_logs(&self, input: LogsInput, _: Option<String>) -> Result<Events<LogLine>, ApiError> {
+        self.logs(input).await
+    }
+
+    async fn workspace_usage(&self, _: NoInput, _: Option<String>) -> Result<Events<Usage>, ApiError> {
+        Ok(self.usage())
     }
 
     async fn build_image(&self, input: BuildInput, _: Option<String>) -> Result<Events<BuildProgress>, ApiError> {

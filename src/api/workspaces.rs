@@ -104,7 +104,7 @@ impl Api {
     }
 
     /// What is wanted of a workspace.
-    fn intent(&self, name: &Name) -> Result<Arc<Workspace>, ApiError> {
+    pub(super) fn intent(&self, name: &Name) -> Result<Arc<Workspace>, ApiError> {
         let intent = self.parts.store.snapshot().workspaces.get(name).cloned();
         intent.ok_or_else(|| ApiError::NotFound(name.clone()))
     }

@@ -19,6 +19,7 @@ mod failure;
 mod format;
 mod get;
 mod image;
+mod logs;
 mod manifests;
 mod restart;
 mod schema;
@@ -27,6 +28,7 @@ mod start;
 mod stop;
 mod sync;
 mod table;
+mod top;
 mod values;
 mod version;
 mod wait;
@@ -66,6 +68,8 @@ enum Verb {
     Delete(delete::Delete),
     Wait(wait::WaitFor),
     Events(events::Events),
+    Logs(logs::Logs),
+    Top(top::Top),
     Exec(exec::Exec),
     Sync(sync::Sync),
     Why(why::Why),
@@ -151,6 +155,8 @@ async fn answer(verb: Verb, context: &Context) -> Outcome {
         Verb::Delete(verb) => verb.run(context).await,
         Verb::Wait(verb) => verb.run(context).await,
         Verb::Events(verb) => verb.run(context).await,
+        Verb::Logs(verb) => verb.run(context).await,
+        Verb::Top(verb) => verb.run(context).await,
         Verb::Exec(verb) => verb.run(context).await,
         Verb::Sync(verb) => verb.run(context).await,
         Verb::Why(verb) => verb.run(context).await,

@@ -22,6 +22,7 @@ use serde::{Deserialize, Serialize};
 use crate::contract::table::procedures;
 use crate::contract::types::*;
 use crate::contract::worker::ExecResponse;
+use crate::contract::{LogLine, Usage};
 use crate::model::{Config, DiskUsage, Event, Shown};
 
 pub use error::ClientError;

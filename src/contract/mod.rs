@@ -7,16 +7,20 @@
 mod dispatch;
 pub mod error;
 pub mod input;
+pub mod logs;
 pub mod openapi;
 pub mod table;
 pub mod types;
+pub mod usage;
 pub mod worker;
 
 pub use crate::model::files;
 pub use dispatch::{Frame, Frames, Reply, dispatch};
 pub use error::{ApiError, Code, Conflict, ConflictReason, ErrorBody};
+pub use logs::{LogLine, LogSource};
 pub use table::{Caller, Descriptor, Effect, Events, Item, PROCEDURES, Procedures, Shape};
 pub use types::*;
+pub use usage::Usage;
 
 /// The header in which a request names the agent that it is for, by its id. Every other agent refuses it unread. It is
 /// left out where any agent at the address will do.

@@ -9,7 +9,9 @@ use futures::stream::BoxStream;
 use schemars::{Schema, SchemaGenerator};
 
 use super::error::{ApiError, Code};
+use super::logs::LogLine;
 use super::types::*;
+use super::usage::Usage;
 use super::worker::ExecResponse;
 use crate::model::{Config, DiskUsage, Event, Shown};
 use std::sync::Arc;
@@ -62,6 +64,12 @@ macro_rules! procedures {
                 /// What happened to workspaces, oldest first; with `follow` also what happens from now on.
                 workspace_events(EventsInput) -> Event, "workspaces/events", Read, Viewer,
                     [NotFound, ServiceUnavailable];
+                /// Lines of a workspace's log, also of one that does not run. They may hold what a viewer is not to see: a hook
+                /// prints what it likes.
+                workspace_logs(LogsInput) -> LogLine, "workspaces/logs", Read, Operator,
+                    [NotFound, PreconditionFailed, ServiceUnavailable];
+                /// What each running workspace uses: every few seconds one value for each, without end.
+                workspace_usage(NoInput) -> Usage, "workspaces/usage", Read, Viewer, [ServiceUnavailable];
                 /// Builds the agent's own image, also when there is one.
                 build_image(BuildInput) -> BuildProgress, "images/build", Write, Operator, [ServiceUnavailable];
             }

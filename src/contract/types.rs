@@ -8,6 +8,8 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+use super::LogSource;
+
 use crate::model::observed::EngineSeen;
 use crate::model::workspace::{CloneSpec, PortSpec};
 use crate::model::{Document, Name, Shown, Variant};
@@ -250,6 +252,23 @@ pub struct ExecInput {
     /// Seconds after which it and its children are killed, 1 to 86400; left out: never.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub timeout: Option<u64>,
+}
+
+/// Which lines of a workspace's log.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct LogsInput {
+    /// The workspace.
+    pub name: Name,
+    /// Where from; left out: from everywhere, one after the other.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub source: Option<LogSource>,
+    /// So many lines from the end of each program's log, at most 10000; left out: 200.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tail: Option<u32>,
+    /// Go on with new ones as they come, until the container ends.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub follow: bool,
 }
 
 /// Which image to build.

@@ -7,6 +7,8 @@
 //! | `GET /v1/watch` | the same, one JSON document a line: at once, at each change; an empty line every 15 s |
 //! | `PUT /v1/config` with a [`WorkerPlan`] | 204 once it is followed; health shows its hash from then on |
 //! | `PUT /v1/files/{hash}` with a tar | what could not be written, a list of [`FileFault`](crate::model::observed::FileFault), once the rest is; health shows it and the hash from then on |
+//! | `GET /v1/logs?source=…&tail=…&follow=…` | [`LogLine`](super::logs::LogLine) as JSON, one a line; without end with `follow` |
+//! | `GET /v1/usage` | [`Measured`](super::usage::Measured) |
 //! | `POST /v1/exec` with an [`ExecRequest`] | [`ExecResponse`] |
 //! | `POST /v1/reload` | 202; init replaces itself and `serve` by the executable now at [`EXECUTABLE`], and reads [`BOOTSTRAP`] again. The connection ends. 500 where the executable is not fit: nothing has changed then |
 //!

@@ -19,8 +19,12 @@ use crate::runtime::RuntimeError;
 const LOOK_DEADLINE: Duration = Duration::from_secs(30);
 
 /// What may fail although the workspace is ready.
-const ON_THE_SIDE: [ConditionType; 3] =
-    [ConditionType::HooksSucceeded, ConditionType::ToolsInstalled, ConditionType::FilesSynced];
+const ON_THE_SIDE: [ConditionType; 4] = [
+    ConditionType::HooksSucceeded,
+    ConditionType::ToolsInstalled,
+    ConditionType::FilesSynced,
+    ConditionType::DiskPressure,
+];
 
 /// After how long to look again; `None`: only when there is a reason.
 pub(super) type Next = Option<Duration>;
@@ -279,6 +283,10 @@ impl Controller {
             match condition.status {
                 // Each time that files are brought is an event already.
                 ConditionStatus::True if kind == ConditionType::FilesSynced => {}
+                ConditionStatus::True if kind == ConditionType::DiskPressure => {
+                    self.event(workspace, Severity::Warning, &condition.reason, &condition.message);
+                }
+                ConditionStatus::False if kind == ConditionType::DiskPressure => {}
                 ConditionStatus::True => self.event(workspace, Severity::Normal, &format!("{kind:?}"), ""),
                 ConditionStatus::False => {
                     self.event(workspace, Severity::Warning, &condition.reason, &condition.message);

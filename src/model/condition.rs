@@ -31,6 +31,8 @@ pub enum ConditionType {
     ToolsInstalled,
     /// The files of the host that it is to have were brought.
     FilesSynced,
+    /// There is little room left on disk. The one condition that is better false.
+    DiskPressure,
     /// What separates it from the host is more than namespaces of a privileged container.
     Isolated,
 }

@@ -194,6 +194,9 @@ pub struct WorkerSeen {
     /// The files that were brought into it since its start.
     #[serde(default)]
     pub files: FilesSeen,
+    /// Where there is little room on disk.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pressure: Option<String>,
 }
 
 /// The files that a worker was brought.

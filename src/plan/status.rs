@@ -145,6 +145,7 @@ fn conditions(picture: &Picture<'_>) -> Vec<Condition> {
         said.extend(services(look));
         said.extend(isolated(look));
         said.extend(tasks::conditions(picture.workspace, look));
+        said.extend(disk_pressure(look));
     }
     said.into_iter().map(|(kind, status, reason)| dated(picture, kind, status, &reason)).collect()
 }
@@ -288,6 +289,22 @@ fn service(kind: Type, service: &Service) -> Said {
         Service::Running => say(kind, Is::True, "Running", ""),
         Service::Failed { message } => say(kind, Is::False, "Failed", message.clone()),
     }
+}
+
+/// Said once there is a worker that can look.
+fn disk_pressure(look: &Look) -> Option<Said> {
+    let worker = look.observed.worker.present()?;
+    Some(match &worker.pressure {
+        None => say(Type::DiskPressure, Is::False, "EnoughRoom", ""),
+        Some(message) => {
+            let (kind, is, reason) = say(Type::DiskPressure, Is::True, "LittleRoom", message.clone());
+            (
+                kind,
+                is,
+                reason.hint("perry describe shows the bytes of each volume; docker system prune inside frees some"),
+            )
+        }
+    })
 }
 
 fn isolated(look: &Look) -> Option<Said> {

@@ -17,7 +17,9 @@ use async_trait::async_trait;
 use futures::Stream;
 use tokio::io::{AsyncRead, AsyncWrite};
 
+use crate::contract::usage::Measured;
 use crate::contract::worker::{ExecRequest, ExecResponse};
+use crate::contract::{LogLine, LogSource};
 use crate::model::observed::{EngineSeen, FileFault, Seen};
 use crate::model::{Action, Desired, DiskUsage, Name, Observed, Uid, Variant};
 
@@ -105,7 +107,21 @@ pub enum RuntimeError {
 pub trait Duplex: AsyncRead + AsyncWrite + Send + Unpin {}
 impl<T: AsyncRead + AsyncWrite + Send + Unpin> Duplex for T {}
 
-/// Reaches into a running workspace.
+/// Lines of a log as they come.
+pub type LogLines = Pin<Box<dyn Stream<Item = Result<LogLine, RuntimeError>> + Send>>;
+
+/// Which lines of a log.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct LogsWanted {
+    /// Where from.
+    pub source: LogSource,
+    /// So many from the end.
+    pub tail: u32,
+    /// And then those that follow.
+    pub follow: bool,
+}
+
+/// Reaches into a workspace.
 #[async_trait]
 pub trait Attach: Send + Sync {
     /// Opens a connection to the worker of a workspace: a Unix socket where engine and agent share a machine, else an
@@ -114,6 +130,19 @@ pub trait Attach: Send + Sync {
     /// # Errors
     /// The workspace is not running or its worker does not listen.
     async fn dial(&self, uid: &Uid) -> Result<Box<dyn Duplex>, RuntimeError>;
+
+    /// Lines of a workspace's log. The container's own, and what is kept of a container that does not run, are read through
+    /// the engine; the rest is told by the worker. Ends with what there is, with `follow` when the container ends.
+    ///
+    /// # Errors
+    /// There is no container (`Changed`), or nobody answers.
+    async fn logs(&self, uid: &Uid, wanted: LogsWanted) -> Result<LogLines, RuntimeError>;
+
+    /// What a running workspace uses now.
+    ///
+    /// # Errors
+    /// It does not run, or its worker does not answer.
+    async fn usage(&self, uid: &Uid) -> Result<Measured, RuntimeError>;
 
     /// Runs a command in a workspace through its worker, over the link that is there already.
     ///

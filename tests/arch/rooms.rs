@@ -34,7 +34,7 @@ const PARTS: [(&str, &str, &[&str]); 4] = [
     ("controller", "runtime", &["Runtime", "RuntimeError", "Hint", "Orphans", "Progress"]),
     ("api", "controller", &["Handle", "Preview"]),
     // No path to `Runtime`: the API cannot start a container.
-    ("api", "runtime", &["Attach", "Duplex", "RuntimeError"]),
+    ("api", "runtime", &["Attach", "Duplex", "LogLines", "LogsWanted", "RuntimeError"]),
 ];
 
 /// Crates that live in some rooms (or one file) only.

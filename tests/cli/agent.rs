@@ -6,16 +6,18 @@ use std::pin::Pin;
 use std::sync::{Arc, Mutex};
 
 use async_trait::async_trait;
-use futures::{Stream, StreamExt};
+use futures::{Stream, StreamExt, stream};
 use perry::api::{self, Api, Edit, Guard, Identity, Intents, Limits, Parts, Shutdown};
 use perry::clock::{Clock, SystemClock};
+use perry::contract::LogLine;
+use perry::contract::usage::{Disk, Measured};
 use perry::contract::worker::{ExecRequest, ExecResponse};
 use perry::controller::Controller;
 use perry::model::files::{AGENT_ID, AGENT_LOCK, AgentLock};
 use perry::model::{Config, LiveConfig, Name, Shown, State, Uid, Workspace};
 use perry::plan;
 use perry::runtime::fake::{Script, World};
-use perry::runtime::{Attach, Duplex, RuntimeError};
+use perry::runtime::{Attach, Duplex, LogLines, LogsWanted, RuntimeError};
 use perry::store::{Intent, IntentError};
 use perry::watch::Hub;
 use tokio::sync::broadcast;
@@ -185,6 +187,21 @@ struct Echo;
 impl Attach for Echo {
     async fn dial(&self, _: &Uid) -> Result<Box<dyn Duplex>, RuntimeError> {
         Err(RuntimeError::Failed("not here".to_owned()))
+    }
+
+    async fn logs(&self, _: &Uid, wanted: LogsWanted) -> Result<LogLines, RuntimeError> {
+        let from = wanted.source.as_str();
+        let lines = (1..=3).map(|number| format!("line {number} of {from}\u{1b}[2J"));
+        let lines: Vec<String> = lines.collect();
+        let skip = lines.len().saturating_sub(wanted.tail as usize);
+        let line = move |line| Ok(LogLine { source: wanted.source, from: from.to_owned(), line });
+        Ok(stream::iter(lines.into_iter().skip(skip).map(line)).boxed())
+    }
+
+    async fn usage(&self, _: &Uid) -> Result<Measured, RuntimeError> {
+        let disk = Disk { home: Some(3 << 20), docker: None };
+        let limits = (1 << 20, Some(1 << 30));
+        Ok(Measured { cpu_seconds: 7.0, memory: limits.0, memory_limit: limits.1, disk, ports: vec![22, 3000] })
     }
 
     async fn exec(&self, _: &Uid, request: ExecRequest) -> Result<ExecResponse, RuntimeError> {

@@ -36,6 +36,8 @@ fn the_help_of_every_verb_is_as_it_was_read() {
         "events",
         "exec",
         "sync",
+        "logs",
+        "top",
         "why",
         "agent",
         "agent run",

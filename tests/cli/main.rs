@@ -36,6 +36,8 @@ const ASKING: &[&[&str]] = &[
     &["events"],
     &["exec", "web", "--", "ls"],
     &["sync", "web"],
+    &["logs", "web"],
+    &["top"],
     &["why", "web"],
     &["agent", "info"],
     &["agent", "kill"],

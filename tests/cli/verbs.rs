@@ -360,6 +360,38 @@ fn a_watch_shows_the_list_and_then_each_change() {
 }
 
 #[test]
+fn logs_are_told_line_by_line_with_the_program_before_them_where_there_are_several() {
+    let agent = agent();
+    assert_eq!(run(&agent, &["logs", "web"]).code, 3);
+    ok(&run(&agent, &["start", "web"]));
+    let all = run(&agent, &["logs", "web", "--tail", "1"]);
+    let lines: Vec<&str> = ok(&all).lines().collect();
+    assert_eq!(lines[1], "hooks      | line 3 of hooks\x1b[2J", "as it is where no terminal reads it");
+    assert_eq!(lines.len(), 4);
+    let one = run(&agent, &["logs", "web", "--source", "docker"]);
+    assert_eq!(ok(&one).lines().next(), Some("line 1 of docker\x1b[2J"));
+    let one = run(&agent, &["logs", "web", "--source", "docker", "--json", "--tail", "1"]);
+    assert_eq!(one.out, "{\"source\":\"docker\",\"from\":\"docker\",\"line\":\"line 3 of docker\\u001b[2J\"}\n");
+    for wrong in [&["logs", "web", "--source", "nginx"][..], &["logs", "web", "--tail", "10001"]] {
+        assert_eq!(run(&agent, wrong).code, 2, "{wrong:?}");
+    }
+}
+
+#[test]
+fn what_workspaces_use_is_a_table() {
+    let agent = agent();
+    assert_eq!(run(&agent, &["top"]).err, "no workspace runs\n");
+    ok(&run(&agent, &["start", "web"]));
+    let told = run(&agent, &["top"]);
+    let lines: Vec<Vec<&str>> = ok(&told).lines().map(|line| line.split_whitespace().collect()).collect();
+    assert_eq!(lines[0], ["NAME", "CPU", "MEMORY", "HOME", "DOCKER", "PORTS"]);
+    assert_eq!(lines[1], ["web", "0.00", "1.0", "MiB", "of", "1.0", "GiB", "3.0", "MiB", "-", "22,3000"]);
+    let told: Value = serde_json::from_str(ok(&run(&agent, &["top", "web", "--json"]))).expect("JSON");
+    assert_eq!(told[0]["disk"], serde_json::json!({ "home": 3 << 20 }));
+    assert_eq!(run(&agent, &["top", "other"]).err, "no workspace runs\n");
+}
+
+#[test]
 fn the_image_is_built_once_when_asked_so() {
     let agent = agent();
     let build = |more: &[&str]| run(&agent, &[&["image", "build"], more].concat());

@@ -191,6 +191,7 @@ fn worker(desired: &Desired) -> impl Strategy<Value = WorkerSeen> + use<> {
         docker,
         tasks: Vec::new(),
         files: FilesSeen { hash, faults: Vec::new() },
+        pressure: None,
     })
 }
 

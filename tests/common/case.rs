@@ -234,6 +234,7 @@ pub(crate) fn worker(desired: &Desired) -> WorkerSeen {
         docker: if desired.container.docker { Service::Running } else { Service::Off },
         tasks: Vec::new(),
         files: FilesSeen::default(),
+        pressure: None,
     }
 }
 

@@ -149,6 +149,11 @@ impl Agent {
         command
     }
 
+    /// Starts a command line against this agent.
+    pub(crate) fn begin(&self, args: &[&str], stdout: Stdio) -> Child {
+        self.command(args).stdout(stdout).stderr(Stdio::null()).kill_on_drop(true).spawn().expect("the program starts")
+    }
+
     /// Runs a command line against this agent.
     pub(crate) async fn perry(&self, args: &[&str]) -> Said {
         let output = self.command(args).output().await.expect("the program runs");

@@ -13,6 +13,7 @@ mod engine;
 mod image;
 mod life;
 mod limits;
+mod logs;
 mod machine;
 mod many;
 mod ports;

@@ -226,6 +226,15 @@ impl Procedures for Fake {
         Ok(stream::iter([Ok(Item { id: None, value: event })]).boxed())
     }
 
+    async fn workspace_logs(&self, input: LogsInput, _: Option<String>) -> Result<Events<LogLine>, ApiError> {
+        self.get(&input.name)?;
+        Ok(stream::empty().boxed())
+    }
+
+    async fn workspace_usage(&self, _: NoInput, _: Option<String>) -> Result<Events<Usage>, ApiError> {
+        Ok(stream::empty().boxed())
+    }
+
     async fn build_image(&self, _: BuildInput, _: Option<String>) -> Result<Events<BuildProgress>, ApiError> {
         let line = Ok(Item { id: None, value: BuildProgress { line: "Step 1".to_owned() } });
         let failure = Err(ApiError::Unavailable("Docker does not answer".to_owned()));

@@ -117,6 +117,50 @@ async fn disk_usage_that_cannot_be_counted_is_an_error_that_says_why() {
 }
 
 #[tokio::test]
+async fn logs_are_those_of_one_source_or_of_all_and_none_where_there_is_no_container() {
+    let (world, api) = world();
+    let wanted = |source, tail| LogsInput { name: named("a").name, source, tail, follow: false };
+    let read = async |input| {
+        let lines = api.workspace_logs(input, None).await.map(|lines| lines.map(|item| item.expect("a line").value));
+        match lines {
+            Ok(lines) => Ok(lines.map(|line| format!("{} {}", line.from, line.line)).collect::<Vec<_>>().await),
+            Err(error) => Err(error.code()),
+        }
+    };
+    assert_eq!(read(wanted(None, None)).await, Err(Code::NotFound));
+    api.create_workspace(create("a")).await.expect("created");
+    assert_eq!(read(wanted(None, None)).await, Err(Code::PreconditionFailed));
+    assert_eq!(read(wanted(None, Some(10_001))).await, Err(Code::BadRequest));
+    *world.log.lock().expect("log") = Some(vec!["1".to_owned(), "2".to_owned()]);
+    assert_eq!(read(wanted(Some(LogSource::Hooks), None)).await.expect("lines"), ["hooks 1", "hooks 2"]);
+    assert_eq!(read(wanted(None, Some(1))).await.expect("lines"), ["boot 2", "hooks 2", "docker 2", "worker 2"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn usage_is_asked_for_once_for_all_who_listen_and_not_at_all_where_nobody_does() {
+    let (world, api) = world();
+    api.create_workspace(create("a")).await.expect("created");
+    world.show("a", true);
+    let asked = || world.usages.load(Ordering::SeqCst);
+    let mut first = api.workspace_usage(NoInput {}, None).await.expect("a stream");
+    let mut second = api.workspace_usage(NoInput {}, None).await.expect("a stream");
+    for values in [&mut first, &mut second] {
+        let value = values.next().await.expect("a value").expect("good").value;
+        assert_eq!((value.name.as_str(), value.memory, value.cpu), ("a", 42, None));
+    }
+    assert_eq!(asked(), 1);
+    drop((first, second));
+    world.clock.advance(Duration::from_secs(60));
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    let before = asked();
+    world.clock.advance(Duration::from_secs(60));
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    assert_eq!(asked(), before, "nobody listens");
+    let mut third = api.workspace_usage(NoInput {}, None).await.expect("a stream");
+    assert!(third.next().await.is_some());
+}
+
+#[tokio::test]
 async fn files_that_cannot_be_brought_are_an_error_that_names_each() {
     let (world, api) = world();
     assert_eq!(code(api.sync_workspace(named("a")).await), Code::NotFound);

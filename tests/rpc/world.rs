@@ -5,13 +5,16 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 
 use async_trait::async_trait;
+use futures::{StreamExt as _, stream};
 use perry::api::{Api, Edit, Identity, Intents, Parts, Shutdown};
 use perry::clock::{Clock, ManualClock};
+use perry::contract::LogLine;
+use perry::contract::usage::Measured;
 use perry::contract::worker::{ExecRequest, ExecResponse};
 use perry::controller::{Handle, Preview};
 use perry::model::observed::{EngineSeen, FileFault, Seen};
 use perry::model::{Action, DiskUsage, Event, Name, Shown, State, Uid, Variant, View, Workspace};
-use perry::runtime::{Attach, Duplex, RuntimeError};
+use perry::runtime::{Attach, Duplex, LogLines, LogsWanted, RuntimeError};
 use perry::store::IntentError;
 use perry::watch::Hub;
 use serde_json::json;
@@ -42,6 +45,10 @@ pub(crate) struct World {
     pub(crate) past: Mutex<Vec<Event>>,
     pub(crate) news: broadcast::Sender<Event>,
     pub(crate) run: Mutex<Ran>,
+    /// The log of every source; none where there is no container.
+    pub(crate) log: Mutex<Option<Vec<String>>>,
+    /// How often somebody was asked what it uses.
+    pub(crate) usages: AtomicUsize,
     pub(crate) synced: Mutex<Synced>,
     pub(crate) listening: Mutex<BTreeSet<u16>>,
     /// Commands wait for a permit.
@@ -77,6 +84,8 @@ pub(crate) fn world() -> (Arc<World>, Api) {
         past: Mutex::default(),
         news: broadcast::Sender::new(16),
         run: Mutex::new(Box::new(ok)),
+        log: Mutex::default(),
+        usages: AtomicUsize::new(0),
         synced: Mutex::new(Box::new(|_| Ok(Vec::new()))),
         listening: Mutex::default(),
         commands: Semaphore::new(Semaphore::MAX_PERMITS),
@@ -230,6 +239,21 @@ impl Handle for Door {
 
 #[async_trait]
 impl Attach for Door {
+    async fn logs(&self, _: &Uid, wanted: LogsWanted) -> Result<LogLines, RuntimeError> {
+        let lines = self.0.log.lock().expect("log").clone().ok_or(RuntimeError::Changed("none".to_owned()))?;
+        let source = wanted.source;
+        let from = source.as_str().to_owned();
+        let skip = lines.len().saturating_sub(wanted.tail as usize);
+        let lines = lines.into_iter().skip(skip).map(move |line| Ok(LogLine { source, from: from.clone(), line }));
+        let rest = if wanted.follow { stream::pending().boxed() } else { stream::empty().boxed() };
+        Ok(stream::iter(lines).chain(rest).boxed())
+    }
+
+    async fn usage(&self, _: &Uid) -> Result<Measured, RuntimeError> {
+        self.0.usages.fetch_add(1, Ordering::SeqCst);
+        Ok(Measured { cpu_seconds: 2.0, memory: 42, ports: vec![22], ..Measured::default() })
+    }
+
     async fn dial(&self, _: &Uid) -> Result<Box<dyn Duplex>, RuntimeError> {
         Err(RuntimeError::Failed("not here".to_owned()))
     }

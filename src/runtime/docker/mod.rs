@@ -12,6 +12,7 @@ mod host;
 mod image;
 mod install;
 pub mod labels;
+mod logs;
 mod network;
 mod observe;
 mod orphans;
@@ -45,7 +46,8 @@ use super::folder::Folder;
 use super::hints::Hints;
 use super::link::Links;
 use super::secret::Key;
-use super::{Attach, Duplex, Hint, Orphans, Progress, Runtime, RuntimeError};
+use super::{Attach, Duplex, Hint, LogLines, LogsWanted, Orphans, Progress, Runtime, RuntimeError};
+use crate::contract::usage::Measured;
 use crate::contract::worker::{ExecRequest, ExecResponse};
 use crate::model::observed::{EngineSeen, FileFault, Seen};
 use crate::model::sync::Sources;
@@ -192,6 +194,14 @@ impl Runtime for Docker {
 impl Attach for Docker {
     async fn dial(&self, uid: &Uid) -> Result<Box<dyn Duplex>, RuntimeError> {
         self.links.dial(uid).await
+    }
+
+    async fn logs(&self, uid: &Uid, wanted: LogsWanted) -> Result<LogLines, RuntimeError> {
+        logs::read(self, uid, wanted).await
+    }
+
+    async fn usage(&self, uid: &Uid) -> Result<Measured, RuntimeError> {
+        self.links.usage(uid).await
     }
 
     async fn exec(&self, uid: &Uid, request: ExecRequest) -> Result<ExecResponse, RuntimeError> {

@@ -149,5 +149,6 @@ fn worker(container: &Container, executable: &str, now: Duration) -> Seen<Worker
         docker: if container.docker { service(boot.docker) } else { Service::Off },
         tasks: Vec::new(),
         files: FilesSeen { hash: container.files.clone(), faults: Vec::new() },
+        pressure: None,
     })
 }

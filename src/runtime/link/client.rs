@@ -9,10 +9,10 @@ use hyper::client::conn::http2;
 use hyper::header::{AUTHORIZATION, CONTENT_TYPE, HeaderValue};
 use hyper::{Method, Request, Response, StatusCode};
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use serde::de::DeserializeOwned;
 use tokio::task::JoinHandle;
 
 use super::super::Duplex;
-use crate::model::observed::WorkerSeen;
 
 /// How long a worker has for an answer that takes no work.
 const ANSWER_LIMIT: Duration = Duration::from_secs(10);
@@ -77,9 +77,14 @@ impl Client {
     }
 
     /// What the worker says of itself, now and at each change.
-    pub(super) async fn watch(&self) -> Result<Watch, LinkError> {
-        let response = limited(self.send(Method::GET, "/v1/watch", Bytes::new())).await?;
-        Ok(Watch { body: accepted(response).await?.into_body(), buffer: BytesMut::new() })
+    pub(super) async fn watch(&self) -> Result<Lines, LinkError> {
+        self.lines("/v1/watch").await
+    }
+
+    /// An answer of JSON documents, one a line.
+    pub(super) async fn lines(&self, path: &str) -> Result<Lines, LinkError> {
+        let response = limited(self.send(Method::GET, path, Bytes::new())).await?;
+        Ok(Lines { body: accepted(response).await?.into_body(), buffer: BytesMut::new() })
     }
 
     /// One request with an answer; `limit` where the worker alone decides how long it takes.
@@ -120,27 +125,27 @@ impl Client {
     }
 }
 
-/// What a worker says of itself, as it comes.
-pub(super) struct Watch {
+/// JSON documents, one a line, as they come.
+pub(super) struct Lines {
     body: Incoming,
     buffer: BytesMut,
 }
 
-impl Watch {
-    /// The next state; none at the end.
-    pub(super) async fn next(&mut self) -> Result<Option<WorkerSeen>, LinkError> {
+impl Lines {
+    /// The next one; none at the end.
+    pub(super) async fn next<T: DeserializeOwned>(&mut self) -> Result<Option<T>, LinkError> {
         loop {
             while let Some(end) = self.buffer.iter().position(|byte| *byte == b'\n') {
                 let line = self.buffer.split_to(end + 1);
                 if !line.trim_ascii().is_empty() {
-                    let state = serde_json::from_slice(&line);
-                    return state
+                    let document = serde_json::from_slice(&line);
+                    return document
                         .map(Some)
-                        .map_err(|error| LinkError::Failed(format!("its state is not understood: {error}")));
+                        .map_err(|error| LinkError::Failed(format!("what it says is not understood: {error}")));
                 }
             }
             if self.buffer.len() > LINE_MAX {
-                return Err(LinkError::Failed("its state is too long".to_owned()));
+                return Err(LinkError::Failed("what it says is too long".to_owned()));
             }
             match self.body.frame().await {
                 None => return Ok(None),

@@ -71,7 +71,7 @@ async fn follow(
     let stream = if bridged { dial.bridge(&target.container).await } else { dial.socket(&target.uid).await };
     let (client, _driver) = Client::open(stream.map_err(|error| LinkError::Lost(error.to_string()))?, secret).await?;
     let mut watch = client.watch().await?;
-    while let Some(seen) = watch.next().await? {
+    while let Some(seen) = watch.next::<WorkerSeen>().await? {
         let changed = state.send_if_modified(|state| {
             let changed = state.seen.as_ref() != Some(&seen);
             state.seen = Some(seen);

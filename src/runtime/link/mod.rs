@@ -9,17 +9,20 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use bytes::Bytes;
+use futures::{StreamExt as _, stream};
 use hyper::Method;
 use serde::de::DeserializeOwned;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
-use self::client::Client;
 pub use self::client::LinkError;
+use self::client::{Client, Lines};
 use self::keeper::State;
 use super::hints::Hints;
 use super::secret::Key;
-use super::{Duplex, RuntimeError};
+use super::{Duplex, LogLines, LogsWanted, RuntimeError};
+use crate::contract::LogLine;
+use crate::contract::usage::Measured;
 use crate::contract::worker::{ExecRequest, ExecResponse};
 use crate::model::desired::{Owner, WorkerPlan};
 use crate::model::observed::{FileFault, WorkerSeen};
@@ -166,6 +169,33 @@ impl Links {
             Ok(_) | Err(LinkError::Lost(_)) => Ok(()),
             Err(error) => Err(error.into()),
         }
+    }
+
+    /// Lines of a log, as the worker tells them. A link that breaks ends them.
+    ///
+    /// # Errors
+    /// The worker does not answer.
+    pub async fn logs(&self, uid: &Uid, wanted: LogsWanted) -> Result<LogLines, RuntimeError> {
+        let LogsWanted { source, tail, follow } = wanted;
+        let path = format!("/v1/logs?source={}&tail={tail}&follow={follow}", source.as_str());
+        let lines = self.client(uid).await?.lines(&path).await?;
+        let next = |mut lines: Lines| async move {
+            match lines.next::<LogLine>().await {
+                Ok(line) => Some((Ok(line?), lines)),
+                // The container, or its worker, has ended.
+                Err(LinkError::Lost(_)) => None,
+                Err(error) => Some((Err(error.into()), lines)),
+            }
+        };
+        Ok(stream::unfold(lines, next).boxed())
+    }
+
+    /// What a workspace uses now.
+    ///
+    /// # Errors
+    /// The worker does not answer.
+    pub async fn usage(&self, uid: &Uid) -> Result<Measured, RuntimeError> {
+        understood(&self.client(uid).await?.ask(Method::GET, "/v1/usage", Bytes::new()).await?)
     }
 
     /// Runs a command in a workspace.

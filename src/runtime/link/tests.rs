@@ -134,6 +134,7 @@ fn seen(config: &str) -> WorkerSeen {
         docker: Service::Failed { message: "line\nbreak".to_owned() },
         tasks: Vec::new(),
         files: FilesSeen::default(),
+        pressure: None,
     }
 }
 

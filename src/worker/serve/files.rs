@@ -55,7 +55,8 @@ pub(super) async fn put(
         Ok(Err(error)) => return Err((StatusCode::BAD_REQUEST, format!("the tar of files is broken: {error}"))),
         Err(_) => return Err((StatusCode::INTERNAL_SERVER_ERROR, "writing the files panicked".to_owned())),
     };
-    shared.files.send_replace(FilesSeen { hash, faults: faults.clone() });
+    let brought = FilesSeen { hash, faults: faults.clone() };
+    shared.side.send_modify(|side| side.files = brought);
     // PID 1 may be gone just now; it looks at the file when it is there.
     let _ = shared.requests.send(ToInit::Files).await;
     Ok(Json(faults))

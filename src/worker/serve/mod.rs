@@ -5,12 +5,16 @@
 
 mod exec;
 mod files;
+mod logs;
+mod pressure;
 mod relay;
 mod routes;
 mod socket;
+mod usage;
 
 pub use exec::Execs;
 pub use routes::router;
+pub use usage::Counting;
 
 use std::collections::BTreeSet;
 use std::path::PathBuf;
@@ -27,6 +31,7 @@ use tokio::net::{UnixListener, UnixStream};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::{Semaphore, mpsc, watch};
 
+use crate::contract::logs::FOLDER;
 use crate::contract::worker::{AUTHORIZED_KEYS, BOOTSTRAP, Bootstrap, EXECUTABLE, FILES_HASH, SOCKET};
 use crate::model::observed::FilesSeen;
 use crate::worker::link::{Request, Status};
@@ -56,6 +61,8 @@ pub struct Places {
     pub files_hash: PathBuf,
     /// What files are written below.
     pub root: PathBuf,
+    /// Where PID 1 keeps logs.
+    pub logs: PathBuf,
     /// The executable that commands are entered through: this one.
     pub own: PathBuf,
 }
@@ -69,9 +76,19 @@ impl Default for Places {
             executable: EXECUTABLE.into(),
             files_hash: FILES_HASH.into(),
             root: "/".into(),
+            logs: FOLDER.into(),
             own: "/proc/self/exe".into(),
         }
     }
+}
+
+/// What `serve` itself knows of the workspace, beside what PID 1 says.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Side {
+    /// The files that were brought.
+    pub files: FilesSeen,
+    /// Where there is little room on disk.
+    pub pressure: Option<String>,
 }
 
 /// Everything that requests share.
@@ -82,8 +99,8 @@ pub struct Shared {
     pub secret: String,
     /// What PID 1 said last.
     pub status: watch::Receiver<Status>,
-    /// The files that were brought.
-    pub files: watch::Sender<FilesSeen>,
+    /// What `serve` itself knows of the workspace.
+    pub side: watch::Sender<Side>,
     /// Ports inside that are reached from outside.
     pub ports: watch::Sender<BTreeSet<u16>>,
     /// Where PID 1 hears from `serve`.
@@ -92,6 +109,10 @@ pub struct Shared {
     pub execs: Execs,
     /// One for each watcher that may still come.
     pub watchers: Arc<Semaphore>,
+    /// One for each reader of logs that may still come.
+    pub followers: Arc<Semaphore>,
+    /// Bytes on disk.
+    pub counting: Counting,
     /// Plans and files are taken one after another.
     pub configuring: tokio::sync::Mutex<()>,
 }
@@ -122,7 +143,9 @@ pub async fn serve(
 ) -> Result<(), WorkerError> {
     let Bootstrap { secret, plan, .. } = bootstrap::read(&places.bootstrap)?;
     let ports = watch::Sender::new(plan.ports);
+    let side = watch::Sender::new(Side { files: files::brought(&places.files_hash), pressure: None });
     let _relays = OnDrop(tokio::spawn(relay::keep(ports.subscribe())));
+    let _pressure = OnDrop(tokio::spawn(pressure::watch(side.clone())));
     let listener = socket::listen(&places.socket)?;
     let mut lines = BufReader::new(from_init).lines();
     let first = next_status(&mut lines).await.ok_or_else(|| WorkerError::System {
@@ -133,7 +156,9 @@ pub async fn serve(
     let (requests, mut outgoing) = mpsc::channel(8);
     let shared = Shared {
         execs: Execs::new(places.own.clone()),
-        files: watch::Sender::new(files::brought(&places.files_hash)),
+        side,
+        followers: Arc::new(Semaphore::new(logs::FOLLOWERS)),
+        counting: Counting::default(),
         ports,
         places,
         secret,

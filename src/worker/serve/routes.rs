@@ -18,10 +18,10 @@ use serde::de::DeserializeOwned;
 use subtle::ConstantTimeEq;
 use tokio::sync::{OwnedSemaphorePermit, watch};
 
-use super::{Shared, files};
+use super::{Shared, Side, files, logs, usage};
 use crate::contract::worker::{ExecRequest, ExecResponse};
 use crate::model::desired::WorkerPlan;
-use crate::model::observed::{FilesSeen, WorkerSeen};
+use crate::model::observed::WorkerSeen;
 use crate::worker::link::{Request as ToInit, Status};
 use crate::worker::{bootstrap, keys};
 
@@ -47,6 +47,8 @@ pub fn router(shared: Arc<Shared>) -> Router {
         .route("/v1/config", put(config))
         .route("/v1/exec", post(exec))
         .route("/v1/reload", post(reload))
+        .route("/v1/logs", get(logs::get))
+        .route("/v1/usage", get(usage::get))
         .route("/v1/files/{hash}", put(files::put).layer(DefaultBodyLimit::max(files::BODY)))
         .fallback(|| async { (StatusCode::NOT_FOUND, "there is no such request".to_owned()) })
         .layer(DefaultBodyLimit::max(BODY))
@@ -65,7 +67,7 @@ async fn authorize(State(shared): State<Arc<Shared>>, request: Request, next: Ne
     next.run(request).await
 }
 
-fn seen(status: &Status, files: &FilesSeen) -> WorkerSeen {
+fn seen(status: &Status, side: &Side) -> WorkerSeen {
     WorkerSeen {
         version: env!("CARGO_PKG_VERSION").to_owned(),
         executable: status.executable.clone(),
@@ -73,18 +75,19 @@ fn seen(status: &Status, files: &FilesSeen) -> WorkerSeen {
         ssh: status.ssh.clone(),
         docker: status.docker.clone(),
         tasks: status.tasks.clone(),
-        files: files.clone(),
+        files: side.files.clone(),
+        pressure: side.pressure.clone(),
     }
 }
 
 async fn health(State(shared): State<Arc<Shared>>) -> Json<WorkerSeen> {
-    Json(seen(&shared.status.borrow(), &shared.files.borrow()))
+    Json(seen(&shared.status.borrow(), &shared.side.borrow()))
 }
 
 /// What a watcher holds: only its place. A slow one misses states in between, never the last.
 struct Watcher {
     status: watch::Receiver<Status>,
-    files: watch::Receiver<FilesSeen>,
+    side: watch::Receiver<Side>,
     first: bool,
     _permit: OwnedSemaphorePermit,
 }
@@ -94,7 +97,7 @@ async fn watch(State(shared): State<Arc<Shared>>) -> Result<Response, Refusal> {
     let permit =
         permit.map_err(|_| (StatusCode::TOO_MANY_REQUESTS, format!("there are {WATCHERS} watchers already")))?;
     let watcher =
-        Watcher { status: shared.status.clone(), files: shared.files.subscribe(), first: true, _permit: permit };
+        Watcher { status: shared.status.clone(), side: shared.side.subscribe(), first: true, _permit: permit };
     let lines = stream::unfold(watcher, |mut watcher| async move {
         let line = watcher.next_line().await?;
         Some((Ok::<_, Infallible>(line), watcher))
@@ -108,12 +111,12 @@ impl Watcher {
         if !std::mem::take(&mut self.first) {
             tokio::select! {
                 changed = self.status.changed() => changed.ok()?,
-                changed = self.files.changed() => changed.ok()?,
+                changed = self.side.changed() => changed.ok()?,
                 () = tokio::time::sleep(HEARTBEAT) => return Some(Bytes::from_static(b"\n")),
             }
         }
         let mut line =
-            serde_json::to_vec(&seen(&self.status.borrow_and_update(), &self.files.borrow_and_update())).ok()?;
+            serde_json::to_vec(&seen(&self.status.borrow_and_update(), &self.side.borrow_and_update())).ok()?;
         line.push(b'\n');
         Some(line.into())
     }
@@ -211,8 +214,8 @@ mod tests {
     async fn a_watcher_hears_an_empty_line_every_15_s_when_nothing_changes_and_the_end() {
         let (told, status) = watch::channel(status());
         let permit = Arc::new(Semaphore::new(1)).try_acquire_owned().expect("a permit");
-        let (_brought, files) = watch::channel(FilesSeen::default());
-        let mut watcher = Watcher { status, files, first: true, _permit: permit };
+        let (_brought, side) = watch::channel(Side::default());
+        let mut watcher = Watcher { status, side, first: true, _permit: permit };
         assert!(watcher.next_line().await.expect("a state").starts_with(b"{"));
         for _ in 0..3 {
             let began = tokio::time::Instant::now();
@@ -245,9 +248,23 @@ mod tests {
         let execs = Execs::new(places.own.clone());
         let watchers = Arc::new(Semaphore::new(1));
         let secret = "s".to_owned();
-        let (configuring, files) = (Mutex::new(()), watch::Sender::new(FilesSeen::default()));
+        let (configuring, side) = (Mutex::new(()), watch::Sender::new(Side::default()));
         let ports = watch::Sender::default();
-        let shared = Arc::new(Shared { places, secret, status, files, ports, requests, execs, watchers, configuring });
+        let followers = Arc::new(Semaphore::new(1));
+        let counting = super::super::Counting::default();
+        let shared = Arc::new(Shared {
+            places,
+            secret,
+            status,
+            side,
+            ports,
+            requests,
+            execs,
+            watchers,
+            followers,
+            counting,
+            configuring,
+        });
         let body = Bytes::from(serde_json::to_vec(&plan).expect("JSON"));
         let (code, text) = config(State(shared), body).await.expect_err("not followed");
         assert_eq!((code, heard.recv().await), (StatusCode::INTERNAL_SERVER_ERROR, Some(ToInit::Configure)));
