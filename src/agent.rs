@@ -130,6 +130,7 @@ impl Agent {
             executable,
             run_folder: folder.join(RUN_FOLDER),
             sources: sources.clone(),
+            ssh_agent: std::env::var_os("SSH_AUTH_SOCK").map(PathBuf::from).filter(|_| config.ssh.forward_agent),
         }));
         let hub = Hub::new(&uuid::Uuid::new_v4().simple().to_string(), crate::watch::Limits::default())?;
         let controller = Controller::new(controller::Parts {

@@ -8,6 +8,8 @@
 //! | `PUT /v1/config` with a [`WorkerPlan`] | 204 once it is followed; health shows its hash from then on |
 //! | `PUT /v1/files/{hash}` with a tar | what could not be written, a list of [`FileFault`](crate::model::observed::FileFault), once the rest is; health shows it and the hash from then on |
 //! | `GET /v1/logs?source=…&tail=…&follow=…` | [`LogLine`](super::logs::LogLine) as JSON, one a line; without end with `follow` |
+//! | `GET /v1/ssh-agent` | a [`SshAgentRequest`] as JSON a line, as they come |
+//! | `POST /v1/ssh-agent/{id}` with the answer | 204 |
 //! | `GET /v1/usage` | [`Measured`](super::usage::Measured) |
 //! | `POST /v1/exec` with an [`ExecRequest`] | [`ExecResponse`] |
 //! | `POST /v1/reload` | 202; init replaces itself and `serve` by the executable now at [`EXECUTABLE`], and reads [`BOOTSTRAP`] again. The connection ends. 500 where the executable is not fit: nothing has changed then |
@@ -35,6 +37,20 @@ pub const SOCKET_FOLDER: &str = "/run/perry";
 pub const SOCKET: &str = "/run/perry/worker.sock";
 /// Its name in [`SOCKET_FOLDER`].
 pub const SOCKET_NAME: &str = "worker.sock";
+
+/// The socket of the ssh agent that git is lent while it clones.
+pub const SSH_AGENT_SOCKET: &str = "/run/perry-ssh/agent.sock";
+/// The longest message to and from an ssh agent, in bytes: that of OpenSSH's.
+pub const SSH_AGENT_MESSAGE: usize = 256 << 10;
+
+/// A message for the ssh agent of the machine that the agent runs on.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SshAgentRequest {
+    /// What the answer is to name.
+    pub id: u64,
+    /// Without its length.
+    pub message: Vec<u8>,
+}
 
 /// What a worker needs before it can be reached.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

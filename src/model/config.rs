@@ -84,6 +84,7 @@ impl LiveConfig {
             ("publishedPorts", next.published_ports != new.published_ports),
             ("docker", next.docker != new.docker),
             ("ssh.bind", next.ssh.bind != new.ssh.bind),
+            ("ssh.forwardAgent", next.ssh.forward_agent != new.ssh.forward_agent),
             ("allowedOrigins", next.allowed_origins != new.allowed_origins),
         ];
         *now = Arc::new(next);
@@ -116,11 +117,13 @@ pub struct SshConfig {
     pub authorized_keys: Vec<String>,
     /// The host's address of ssh ports.
     pub bind: String,
+    /// Lend the ssh agent of this machine (`SSH_AUTH_SOCK` of the agent) to `spec.clone`, as long as it runs.
+    pub forward_agent: bool,
 }
 
 impl Default for SshConfig {
     fn default() -> Self {
-        Self { authorized_keys: Vec::new(), bind: "127.0.0.1".to_owned() }
+        Self { authorized_keys: Vec::new(), bind: "127.0.0.1".to_owned(), forward_agent: false }
     }
 }
 

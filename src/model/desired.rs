@@ -181,6 +181,9 @@ pub struct WorkerPlan {
     /// What to clone, once.
     #[serde(default)]
     pub clone: Option<CloneSpec>,
+    /// Whether git is lent the ssh agent of the agent's machine while it clones.
+    #[serde(default)]
+    pub ssh_agent: bool,
     /// What to run, once and at each start.
     #[serde(default)]
     pub hooks: Hooks,

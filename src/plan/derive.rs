@@ -123,6 +123,7 @@ fn worker(workspace: &Workspace, settings: &Settings) -> WorkerPlan {
         docker: spec.docker,
         env: Variables(config.sync.env.clone()),
         clone: spec.clone.clone(),
+        ssh_agent: config.ssh.forward_agent && spec.clone.is_some(),
         hooks: spec.hooks.clone(),
         tools: spec.tools.clone(),
         files: !FilesPlan::of(spec, config).bring.is_empty(),

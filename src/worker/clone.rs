@@ -10,8 +10,10 @@ use std::fs;
 use std::io::{self, ErrorKind, Read, Write};
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode, Stdio};
+use std::thread;
+use std::time::Duration;
 
-use crate::contract::worker::EXECUTABLE;
+use crate::contract::worker::{EXECUTABLE, SSH_AGENT_SOCKET};
 use crate::model::repository::{self, Url};
 use crate::model::workspace::CloneSpec;
 
@@ -123,11 +125,22 @@ fn git(clone: &CloneSpec, url: &Url, into: &Path) -> Result<(), String> {
         command.env_remove(variable);
     }
     say(&format!("cloning {}", url.plain));
+    wait_for_agent();
     match command.status() {
         Ok(status) if status.success() => Ok(()),
         Ok(status) => Err(format!("git clone failed ({status})")),
         Err(error) if error.kind() == ErrorKind::NotFound => Err("git is not in the image".to_owned()),
         Err(error) => Err(format!("git cannot be run: {error}")),
+    }
+}
+
+/// The socket of a lent ssh agent is made when it is known that a clone runs, which is now.
+fn wait_for_agent() {
+    let lent = env::var_os("SSH_AUTH_SOCK").is_some_and(|socket| socket == SSH_AGENT_SOCKET);
+    let mut looks = 0;
+    while lent && looks < 200 && !Path::new(SSH_AGENT_SOCKET).exists() {
+        thread::sleep(Duration::from_millis(10));
+        looks += 1;
     }
 }
 

@@ -99,6 +99,7 @@ fn settings(host: Host, agent: &str, run_folder: &Path, executable: Executable) 
         executable,
         run_folder: run_folder.to_owned(),
         sources: Arc::new(HostFiles::new(run_folder, Arc::new(SystemClock::new()))),
+        ssh_agent: None,
     }
 }
 

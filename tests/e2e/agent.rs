@@ -47,6 +47,8 @@ pub(crate) struct Options {
     /// An engine of the test's own has its socket there, and sees that folder as it is here. The agent's own folder is
     /// made in it, and what the agent makes on that engine goes with the engine.
     pub(crate) machine: Option<PathBuf>,
+    /// More of the agent's environment.
+    pub(crate) env: Vec<(&'static str, PathBuf)>,
     /// More keys of `config.json`.
     pub(crate) settings: serde_json::Value,
 }
@@ -145,6 +147,7 @@ impl Agent {
     fn command(&self, args: &[&str]) -> Command {
         let mut command = Command::new(program());
         command.args(args).env("PERRY_CONFIG_DIR", self.folder.path()).env("NO_COLOR", "1").stdin(Stdio::null());
+        command.envs(self.options.env.iter().map(|(name, value)| (name, value)));
         command.envs(self.options.docker_host().map(|host| ("DOCKER_HOST", host)));
         command
     }

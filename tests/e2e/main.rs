@@ -23,6 +23,7 @@ mod ssh;
 mod states;
 mod sync;
 mod tasks;
+mod tools;
 mod two;
 mod verbs;
 

@@ -44,7 +44,7 @@ async fn gateway(agent: &Agent) -> String {
 }
 
 /// An agent whose network is there already, and the address at which its workspaces find this machine.
-async fn agent_with_network(settings: serde_json::Value) -> (Agent, String) {
+pub(crate) async fn agent_with_network(settings: serde_json::Value) -> (Agent, String) {
     let agent = Agent::start_with(Options { settings, ..Options::default() }).await;
     agent.ready("first", "").await;
     let gateway = gateway(&agent).await;
@@ -209,4 +209,58 @@ async fn a_clone_goes_over_no_file_that_is_there() {
     let view = agent.until("a", "it is refused", failed).await;
     assert!(hooks(&view).expect("said").2.contains("is there and not empty"), "{view:#?}");
     assert_eq!(sh(&agent, "ls -A app; cat app/file").await, "file\nmine");
+}
+
+/// An ssh agent with a key in it; both go when it is dropped.
+struct SshAgent {
+    folder: tempfile::TempDir,
+    process: std::process::Child,
+    public: String,
+}
+
+impl SshAgent {
+    fn start() -> Self {
+        use std::process::{Command, Stdio};
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = |name: &str| folder.path().join(name).to_str().expect("text").to_owned();
+        let run = |program: &str, words: &[&str]| {
+            let mut command = Command::new(program);
+            let status = command.args(words).env("SSH_AUTH_SOCK", path("socket")).stderr(Stdio::null()).status();
+            status.expect("an ssh client").success()
+        };
+        assert!(run("ssh-keygen", &["-q", "-t", "ed25519", "-N", "", "-f", &path("key")]));
+        let process = Command::new("ssh-agent").args(["-D", "-a", &path("socket")]).stdout(Stdio::null()).spawn();
+        let process = process.expect("ssh-agent");
+        while !run("ssh-add", &["-q", &path("key")]) {}
+        let public = std::fs::read_to_string(path("key.pub")).expect("a key");
+        std::fs::remove_file(path("key")).expect("removed");
+        Self { folder, process, public: public.trim().to_owned() }
+    }
+}
+
+impl Drop for SshAgent {
+    fn drop(&mut self) {
+        self.process.kill().ok();
+        self.process.wait().ok();
+    }
+}
+
+#[tokio::test]
+async fn a_private_repository_is_cloned_with_the_ssh_agent_outside_which_is_lent_for_that_alone() {
+    let keys = SshAgent::start();
+    let settings = serde_json::json!({ "ssh": { "forwardAgent": true, "authorizedKeys": [keys.public] } });
+    let env = vec![("SSH_AUTH_SOCK", keys.folder.path().join("socket"))];
+    let agent = Agent::start_with(Options { settings, env, ..Options::default() }).await;
+    agent.ready("a", &spec("")).await;
+    // Its own sshd stands for a server of repositories; it lets that key in alone.
+    let make = "git init -q --bare -b main origin.git && git clone -q origin.git w 2>/dev/null && cd w && echo cloned >README && git add . \
+        && git -c user.name=me -c user.email=me@laptop commit -qm first && git push -q origin HEAD:main && rm -rf ../w";
+    sh(&agent, make).await;
+    agent
+        .apply("a", &spec("clone: { url: \"ssh://workspace@127.0.0.1/home/workspace/origin.git\", path: ~/app }"))
+        .await;
+    agent.until("a", "it is cloned", hooks_done).await;
+    assert_eq!(sh(&agent, "cat app/README; ls -A .ssh/id_* 2>/dev/null | wc -l").await, "cloned\n0");
+    let gone = "until ! [ -e /run/perry-ssh/agent.sock ]; do sleep 0.05; done; echo gone";
+    assert_eq!(sh(&agent, gone).await, "gone", "nobody may use it any more");
 }

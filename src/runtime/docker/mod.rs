@@ -68,6 +68,8 @@ pub struct Settings {
     pub run_folder: PathBuf,
     /// Files of the host that workspaces are brought.
     pub sources: Arc<dyn Sources>,
+    /// The socket of this machine's ssh agent, where `spec.clone` may use it.
+    pub ssh_agent: Option<PathBuf>,
 }
 
 /// Workspaces on a Docker engine. It may be down at any time; it is connected to when it is needed.
@@ -87,10 +89,10 @@ pub struct Docker {
 impl Docker {
     /// Nothing is connected to yet.
     pub fn new(settings: Settings) -> Self {
-        let Settings { host, agent, key, executable, run_folder, sources } = settings;
+        let Settings { host, agent, key, executable, run_folder, sources, ssh_agent } = settings;
         let (engine, hints) = (Arc::new(Engine::new(host)), Arc::new(Hints::default()));
         let ways = Ways { engine: Arc::clone(&engine), run_folder: run_folder.clone() };
-        let links = Links::new(Arc::new(ways), key.clone(), Arc::clone(&hints));
+        let links = Links::new(Arc::new(ways), key.clone(), Arc::clone(&hints)).lending(ssh_agent);
         let (watched, images) = (Arc::new(Watched::default()), Images::new());
         Self { engine, agent, key, executable, run_folder, watched, hints, links, images, sources }
     }

@@ -1,9 +1,11 @@
 //! The task that keeps the link to one worker.
 
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::watch;
+use tokio::task::JoinHandle;
 
 use super::client::{Client, LinkError};
 use super::{Dial, Target};
@@ -38,12 +40,13 @@ pub(super) async fn keep(
     secret: String,
     state: watch::Sender<State>,
     hints: Arc<Hints>,
+    ssh_agent: Option<PathBuf>,
 ) {
     let mut tries = 0_u32;
     loop {
         let late = tries.checked_sub(BRIDGE_AFTER).is_some_and(|since| since % BRIDGE_EVERY == 0);
         let bridged = late || !dial.shares_machine().await;
-        let ended = follow(&*dial, &target, bridged, &secret, &state, &hints).await;
+        let ended = follow(&*dial, &target, bridged, &secret, &state, &hints, ssh_agent.as_deref()).await;
         if state.send_replace(State::default()).seen.is_some() {
             tracing::debug!(workspace = %target.name, "the link to the worker is lost");
             hints.workspace(&target.name);
@@ -67,10 +70,12 @@ async fn follow(
     secret: &str,
     state: &watch::Sender<State>,
     hints: &Hints,
+    ssh_agent: Option<&Path>,
 ) -> Result<(), LinkError> {
     let stream = if bridged { dial.bridge(&target.container).await } else { dial.socket(&target.uid).await };
     let (client, _driver) = Client::open(stream.map_err(|error| LinkError::Lost(error.to_string()))?, secret).await?;
     let mut watch = client.watch().await?;
+    let _lent = ssh_agent.map(|socket| Lent(tokio::spawn(super::ssh_agent::answer(client.clone(), socket.to_owned()))));
     while let Some(seen) = watch.next::<WorkerSeen>().await? {
         let changed = state.send_if_modified(|state| {
             let changed = state.seen.as_ref() != Some(&seen);
@@ -83,6 +88,15 @@ async fn follow(
         }
     }
     Ok(())
+}
+
+/// The task that answers for the ssh agent; it ends with the link.
+struct Lent(JoinHandle<Result<(), LinkError>>);
+
+impl Drop for Lent {
+    fn drop(&mut self) {
+        self.0.abort();
+    }
 }
 
 /// How long to wait after a try.

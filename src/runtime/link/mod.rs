@@ -2,8 +2,10 @@
 
 mod client;
 mod keeper;
+mod ssh_agent;
 
 use std::collections::HashMap;
+use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -81,12 +83,20 @@ pub struct Links {
     key: Key,
     hints: Arc<Hints>,
     links: Mutex<HashMap<Uid, Link>>,
+    /// The socket of this machine's ssh agent, where workers may ask it.
+    ssh_agent: Option<PathBuf>,
 }
 
 impl Links {
     /// No links yet.
     pub fn new(dial: Arc<dyn Dial>, key: Key, hints: Arc<Hints>) -> Self {
-        Self { dial, key, hints, links: Mutex::new(HashMap::new()) }
+        Self { dial, key, hints, links: Mutex::new(HashMap::new()), ssh_agent: None }
+    }
+
+    /// The same, with an ssh agent at this socket that git is lent while it clones.
+    #[must_use]
+    pub fn lending(self, ssh_agent: Option<PathBuf>) -> Self {
+        Self { ssh_agent, ..self }
     }
 
     /// Keeps a link to the worker of this container from now on, in place of any other of this workspace. Must be
@@ -99,7 +109,8 @@ impl Links {
         }
         let (sender, state) = watch::channel(State::default());
         let secret = self.key.secret(&owner.uid);
-        let keeper = keeper::keep(Arc::clone(&self.dial), target.clone(), secret, sender, Arc::clone(&self.hints));
+        let (dial, hints) = (Arc::clone(&self.dial), Arc::clone(&self.hints));
+        let keeper = keeper::keep(dial, target.clone(), secret, sender, hints, self.ssh_agent.clone());
         links.insert(owner.uid.clone(), Link { target, state, task: tokio::spawn(keeper) });
     }
 

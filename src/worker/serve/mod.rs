@@ -10,10 +10,12 @@ mod pressure;
 mod relay;
 mod routes;
 mod socket;
+mod ssh_agent;
 mod usage;
 
 pub use exec::Execs;
 pub use routes::router;
+pub use ssh_agent::Lent;
 pub use usage::Counting;
 
 use std::collections::BTreeSet;
@@ -113,6 +115,10 @@ pub struct Shared {
     pub followers: Arc<Semaphore>,
     /// Bytes on disk.
     pub counting: Counting,
+    /// Messages to the ssh agent outside.
+    pub lent: Arc<Lent>,
+    /// Whether git may use that.
+    pub may_lend: watch::Sender<bool>,
     /// Plans and files are taken one after another.
     pub configuring: tokio::sync::Mutex<()>,
 }
@@ -142,7 +148,7 @@ pub async fn serve(
     mut to_init: impl AsyncWrite + Unpin,
 ) -> Result<(), WorkerError> {
     let Bootstrap { secret, plan, .. } = bootstrap::read(&places.bootstrap)?;
-    let ports = watch::Sender::new(plan.ports);
+    let (ports, may_lend) = (watch::Sender::new(plan.ports), watch::Sender::new(plan.ssh_agent));
     let side = watch::Sender::new(Side { files: files::brought(&places.files_hash), pressure: None });
     let _relays = OnDrop(tokio::spawn(relay::keep(ports.subscribe())));
     let _pressure = OnDrop(tokio::spawn(pressure::watch(side.clone())));
@@ -153,12 +159,16 @@ pub async fn serve(
         source: std::io::ErrorKind::UnexpectedEof.into(),
     })?;
     let (status_in, status) = watch::channel(first);
+    let lent = Arc::<Lent>::default();
+    let _lending = OnDrop(tokio::spawn(ssh_agent::lend(status.clone(), may_lend.subscribe(), Arc::clone(&lent))));
     let (requests, mut outgoing) = mpsc::channel(8);
     let shared = Shared {
         execs: Execs::new(places.own.clone()),
         side,
         followers: Arc::new(Semaphore::new(logs::FOLLOWERS)),
         counting: Counting::default(),
+        lent,
+        may_lend,
         ports,
         places,
         secret,

@@ -18,7 +18,7 @@ use serde::de::DeserializeOwned;
 use subtle::ConstantTimeEq;
 use tokio::sync::{OwnedSemaphorePermit, watch};
 
-use super::{Shared, Side, files, logs, usage};
+use super::{Shared, Side, files, logs, ssh_agent, usage};
 use crate::contract::worker::{ExecRequest, ExecResponse};
 use crate::model::desired::WorkerPlan;
 use crate::model::observed::WorkerSeen;
@@ -49,6 +49,8 @@ pub fn router(shared: Arc<Shared>) -> Router {
         .route("/v1/reload", post(reload))
         .route("/v1/logs", get(logs::get))
         .route("/v1/usage", get(usage::get))
+        .route("/v1/ssh-agent", get(ssh_agent::requests))
+        .route("/v1/ssh-agent/{id}", post(ssh_agent::answer))
         .route("/v1/files/{hash}", put(files::put).layer(DefaultBodyLimit::max(files::BODY)))
         .fallback(|| async { (StatusCode::NOT_FOUND, "there is no such request".to_owned()) })
         .layer(DefaultBodyLimit::max(BODY))
@@ -153,10 +155,11 @@ fn keep(shared: &Shared, plan: WorkerPlan) -> Result<(), crate::worker::WorkerEr
     let places = &shared.places;
     let mut bootstrap = bootstrap::read(&places.bootstrap)?;
     keys::write(&places.authorized_keys, &plan.authorized_keys)?;
-    let ports = plan.ports.clone();
+    let (ports, may_lend) = (plan.ports.clone(), plan.ssh_agent);
     bootstrap.plan = plan;
     bootstrap::write(&places.bootstrap, &bootstrap)?;
     shared.ports.send_replace(ports);
+    shared.may_lend.send_replace(may_lend);
     Ok(())
 }
 
@@ -263,6 +266,8 @@ mod tests {
             watchers,
             followers,
             counting,
+            lent: Arc::default(),
+            may_lend: watch::Sender::default(),
             configuring,
         });
         let body = Bytes::from(serde_json::to_vec(&plan).expect("JSON"));

@@ -8,6 +8,7 @@ use std::process::{Command, Stdio};
 
 use super::super::launch::{pid_of, spawn};
 use super::super::log::Logs;
+use crate::contract::worker::SSH_AGENT_SOCKET;
 use crate::model::desired::{HOME, WorkerPlan};
 use crate::model::{TaskName, repository};
 use crate::worker::WorkerError;
@@ -27,6 +28,9 @@ pub(super) fn start(name: TaskName, plan: &WorkerPlan, logs: &Logs) -> Result<i3
     let input = match name {
         TaskName::Clone => {
             command.args([OWN, "worker", "clone"]);
+            if plan.ssh_agent {
+                command.env("SSH_AUTH_SOCK", SSH_AGENT_SOCKET);
+            }
             json(&plan.clone)?
         }
         TaskName::Tools => {
