@@ -10,7 +10,9 @@ use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 use perry::model::desired::WorkerPlan;
-use perry::model::observed::Service;
+use perry::model::observed::{Service, WorkerSeen};
+use perry::model::workspace::Hooks;
+use perry::model::{TaskName, TaskSeen, TaskState};
 use worker_box::{Box, FULL, Image, Options, docker, key_pair, run, wait_for, wait_until_all_run};
 use worker_client::{Client, PATIENCE};
 
@@ -342,4 +344,80 @@ async fn a_broken_bootstrap_ends_the_container_and_its_log_says_why() {
     assert_eq!(docker(&["wait", &made.name]), "1");
     let logs = made.logs();
     assert!(logs.contains("error: /.perry/bootstrap.json is not a valid bootstrap: invalid type"), "{logs}");
+}
+
+fn task(seen: &WorkerSeen, name: TaskName) -> Option<&TaskSeen> {
+    seen.tasks.iter().find(|task| task.name == name)
+}
+
+fn is(seen: &WorkerSeen, name: TaskName, state: TaskState) -> bool {
+    task(seen, name).is_some_and(|task| task.state == state)
+}
+
+fn with_hooks(on_create: &str, on_start: &str) -> Options<'static> {
+    let hooks = Hooks { on_create: Some(on_create.to_owned()), on_start: Some(on_start.to_owned()) };
+    Options { docker: false, plan: WorkerPlan { hooks, ..WorkerPlan::default() }, ..Options::full() }
+}
+
+#[tokio::test]
+async fn a_new_worker_neither_stops_nor_repeats_a_hook_and_what_is_said_of_it_stays() {
+    let wait = "echo run >>/home/workspace/runs; until [ -e /home/workspace/go ]; do sleep 0.02; done; echo the end";
+    let (made, client) = Box::start(&with_hooks("echo secret-output; exit 0", wait)).await;
+    let before = wait_for(&client, "it runs", |seen| is(seen, TaskName::OnStart, TaskState::Running)).await;
+    made.sh("cd /.perry && cp perry new && mv new perry && sed -i s/e1/e2/ bootstrap.json");
+    assert_eq!(client.ask("POST", "/v1/reload", Vec::new()).await.0, 202);
+    until("PID 1 is another", || made.logs().contains("reloaded")).await;
+    let client = made.client().await;
+    let after = wait_for(&client, "it runs still", |seen| {
+        seen.executable == "e2" && is(seen, TaskName::OnStart, TaskState::Running)
+    })
+    .await;
+    let began = |seen: &WorkerSeen| task(seen, TaskName::OnStart).and_then(|task| task.started_at);
+    assert_eq!(began(&before), began(&after));
+    assert!(!made.sh("tr '\\0' ' ' </proc/1/cmdline").contains("secret"), "what hooks print is in no process list");
+    as_user(&client, "touch go").await;
+    let seen = wait_for(&client, "it ends", |seen| is(seen, TaskName::OnStart, TaskState::Succeeded)).await;
+    assert_eq!(task(&seen, TaskName::OnStart).unwrap().message, "the end");
+    assert!(is(&seen, TaskName::OnCreate, TaskState::Succeeded));
+    assert_eq!(made.sh("cat /home/workspace/runs"), "run");
+}
+
+#[tokio::test]
+async fn on_a_full_home_hooks_are_run_little_room_is_told_and_the_record_is_made_up_for() {
+    let fill = "head -c 100M /dev/zero >/home/workspace/fill; echo created; exit 0";
+    let options = Options {
+        home: false,
+        more: vec!["--tmpfs".to_owned(), "/home/workspace:size=16m,mode=755".to_owned()],
+        ..with_hooks(fill, "echo started")
+    };
+    let (made, client) = Box::start(&options).await;
+    let seen = wait_for(&client, "both have run", |seen| is(seen, TaskName::OnStart, TaskState::Succeeded)).await;
+    assert!(is(&seen, TaskName::OnCreate, TaskState::Succeeded));
+    assert!(made.logs().contains("what was run is not recorded"), "{}", made.logs());
+    let seen = wait_for(&client, "little room is told", |seen| seen.pressure.is_some()).await;
+    assert!(seen.pressure.unwrap().starts_with("/home/workspace has "), "by its place");
+    as_user(&client, "rm fill").await;
+    wait_for(&client, "there is room again", |seen| seen.pressure.is_none()).await;
+    until("the record is written", || {
+        run("docker", &["exec", &made.name, "grep", "-q", "onCreate.*succeeded", "/home/workspace/.perry/tasks.json"])
+            .status
+            .success()
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_container_that_dies_in_the_middle_of_a_hook_runs_it_again_at_its_next_start() {
+    let hook = "echo create >>runs; [ $(wc -l <runs) = 2 ] || sleep 1000";
+    let (made, client) = Box::start(&with_hooks(hook, "echo start >>runs")).await;
+    wait_for(&client, "it runs", |seen| is(seen, TaskName::OnCreate, TaskState::Running)).await;
+    docker(&["kill", &made.name]);
+    docker(&["start", &made.name]);
+    let client = made.client().await;
+    wait_for(&client, "both have run", |seen| is(seen, TaskName::OnStart, TaskState::Succeeded)).await;
+    docker(&["kill", &made.name]);
+    docker(&["start", &made.name]);
+    let client = made.client().await;
+    wait_for(&client, "the second has run", |seen| is(seen, TaskName::OnStart, TaskState::Succeeded)).await;
+    assert_eq!(made.sh("cat /home/workspace/runs"), "create\ncreate\nstart\nstart");
 }

@@ -10,6 +10,7 @@ mod cut;
 mod door;
 mod drift;
 mod engine;
+mod examples;
 mod image;
 mod life;
 mod limits;

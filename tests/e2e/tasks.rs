@@ -7,6 +7,7 @@ use perry::model::{TaskName, TaskSeen, TaskState, View};
 
 use crate::BASE;
 use crate::agent::{Agent, Options, is_ready};
+use crate::machine::{Lies, Machine};
 use crate::repository::Repository;
 
 /// What hooks note: one line a run.
@@ -263,4 +264,26 @@ async fn a_private_repository_is_cloned_with_the_ssh_agent_outside_which_is_lent
     assert_eq!(sh(&agent, "cat app/README; ls -A .ssh/id_* 2>/dev/null | wc -l").await, "cloned\n0");
     let gone = "until ! [ -e /run/perry-ssh/agent.sock ]; do sleep 0.05; done; echo gone";
     assert_eq!(sh(&agent, gone).await, "gone", "nobody may use it any more");
+}
+
+#[tokio::test]
+async fn a_machine_that_loses_power_in_the_middle_of_hooks_ends_them_when_it_is_back() {
+    let machine = Machine::start(Lies::Together).await;
+    let mut agent = machine.agent().await;
+    // Nothing but a shell is in that image.
+    let hooks = "hooks: { onCreate: 'echo create >>/home/workspace/runs', onStart: 'echo start >>/home/workspace/runs; \
+        [ -e /home/workspace/again ] || sleep 1000' }";
+    agent.apply("a", hooks).await;
+    agent
+        .until("a", "the second hook runs", |view| is_ready(view) && is(view, TaskName::OnStart, TaskState::Running))
+        .await;
+    sh(&agent, "echo >/home/workspace/again").await;
+    agent.sigkill().await;
+    machine.power_off().await;
+    machine.power_on().await;
+    machine.engine_up().await;
+    agent.resume().await;
+    agent.until("a", "hooks are done", hooks_done).await;
+    let runs = sh(&agent, "while read line; do echo $line; done </home/workspace/runs").await;
+    assert_eq!(runs, "create\nstart\nstart");
 }
