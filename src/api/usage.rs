@@ -62,10 +62,9 @@ impl Api {
 
 /// Asks all running workspaces from time to time, as long as somebody listens.
 async fn collect(parts: Parts, values: broadcast::Sender<Usage>) {
-    let mut before = BTreeMap::new();
+    let (mut before, mut pause) = (BTreeMap::new(), FIRST);
     while values.receiver_count() > 0 {
         let began = parts.clock.monotonic();
-        let first = before.is_empty();
         let (views, _) = parts.hub.list();
         let running = views.into_iter().filter(|view| view.is_true(ConditionType::ContainerRunning));
         let asks = running.map(|view| {
@@ -88,8 +87,8 @@ async fn collect(parts: Parts, values: broadcast::Sender<Usage>) {
             let _ = values.send(Usage { name: view.name.clone(), cpu, memory, memory_limit, disk, ports });
         }
         before = now;
-        let pause = if first { FIRST } else { PERIOD };
         parts.clock.sleep_until(began + pause).await;
+        pause = PERIOD;
     }
 }
 

@@ -1,6 +1,7 @@
 //! `perry top`.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use crate::contract::{NoInput, Usage};
 use crate::model::{ConditionType, Name};
@@ -9,6 +10,9 @@ use super::context::Context;
 use super::failure::{DONE, Failure, Outcome};
 use super::table::Table;
 use super::values;
+
+/// How long figures are waited for; they come every three seconds.
+const PATIENCE: Duration = Duration::from_secs(10);
 
 /// Say what running workspaces use
 #[derive(Debug, clap::Args)]
@@ -39,23 +43,32 @@ impl Top {
         }
         let mut values = client.workspace_usage(&NoInput {}, None).await?;
         let mut figures: BTreeMap<Name, Usage> = BTreeMap::new();
-        while let Some(item) = values.next().await? {
-            let usage = item.value;
+        loop {
+            let next = match tokio::time::timeout(PATIENCE, values.next()).await {
+                Ok(next) => next?,
+                Err(_) => return Err(Failure::failed("no worker of these workspaces says what it uses".to_owned())),
+            };
+            let Some(usage) = next.map(|item| item.value) else { return Ok(DONE) };
             if !self.wants(&usage.name) {
                 continue;
             }
-            // The second figure of one is the beginning of the next round, and the first that knows of processors.
-            let round = figures.get(&usage.name).is_some_and(|known| known.cpu.is_some());
-            if round || (!self.watch && running.iter().all(|name| figures.get(name).is_some_and(|f| f.cpu.is_some()))) {
-                self.show(context, &figures)?;
-                figures.clear();
-                if !self.watch {
-                    return Ok(DONE);
-                }
+            // One that comes again before all have come: the others do not answer.
+            if has_processors(&figures, &usage.name) && self.show_round(context, &mut figures)? {
+                return Ok(DONE);
             }
             figures.insert(usage.name.clone(), usage);
+            let all = running.iter().all(|name| has_processors(&figures, name));
+            if all && self.show_round(context, &mut figures)? {
+                return Ok(DONE);
+            }
         }
-        Ok(DONE)
+    }
+
+    /// Shows a round of figures and begins the next one; whether it was the last.
+    fn show_round(&self, context: &Context, figures: &mut BTreeMap<Name, Usage>) -> Result<bool, Failure> {
+        self.show(context, figures)?;
+        figures.clear();
+        Ok(!self.watch)
     }
 
     fn wants(&self, name: &Name) -> bool {
@@ -85,4 +98,9 @@ impl Top {
         }
         context.print(&table.render())
     }
+}
+
+/// Whether a workspace's figure knows of processors, which its first one does not.
+fn has_processors(figures: &BTreeMap<Name, Usage>, name: &Name) -> bool {
+    figures.get(name).is_some_and(|figure| figure.cpu.is_some())
 }

@@ -88,12 +88,12 @@ mod tests {
     fn the_specs_file_comes_before_the_settings_at_the_same_target_however_it_is_written() {
         let mut config = Config::default();
         config.sync.files = vec![file("~/.gitconfig", "~/.gitconfig"), file("/etc/motd", "/etc/motd")];
-        config.sync.allow = vec!["~/work/**".to_owned()];
-        let files = vec![file("~/work/gitconfig", "/home/workspace/.gitconfig"), file("~/.ssh/id", "~/id")];
+        config.sync.allow = vec!["~/dots/**".to_owned()];
+        let files = vec![file("~/dots/gitconfig", "/home/workspace/.gitconfig"), file("~/.ssh/id", "~/id")];
         let plan = FilesPlan::of(&Spec { files, ..Spec::default() }, &config);
         assert_eq!(
             plan.bring,
-            [file("/etc/motd", "/etc/motd"), file("~/work/gitconfig", "/home/workspace/.gitconfig")]
+            [file("/etc/motd", "/etc/motd"), file("~/dots/gitconfig", "/home/workspace/.gitconfig")]
         );
         assert_eq!(plan.refused.len(), 1);
         assert!(plan.refused[0].to_string().starts_with("~/.ssh/id is not allowed"), "{:?}", plan.refused);

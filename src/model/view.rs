@@ -112,7 +112,7 @@ pub struct Startup {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Step {
-    /// What: image, network, volumes, create, install-worker, start, worker, ssh, docker.
+    /// What: image, network, volumes, create, install-worker, limits, start, worker, ssh, docker, sync-files.
     pub name: String,
     /// How far it is.
     pub state: StepState,

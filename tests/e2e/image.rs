@@ -4,10 +4,9 @@ use std::process::Stdio;
 
 use perry::model::ConditionType;
 
+use crate::FULL;
 use crate::agent::{Agent, is_ready, of};
 
-/// The full variant, which `make test` builds.
-const FULL: &str = "workspace-base:latest";
 /// What must be found, each with a word that shows that it runs.
 const TOOLS: &str = "node --version; npm --version; pnpm --version; bun --version; python3 --version; pip --version; \
     pipx --version; uv --version; go version; gcc --version; make --version; cmake --version; gdb --version; \

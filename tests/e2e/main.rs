@@ -30,6 +30,8 @@ mod verbs;
 
 /// The image of workspaces that need more than a shell: the slim variant, which `make test` builds.
 const BASE: &str = "workspace-base:slim";
+/// The full variant, for what people use in it; `make test` builds it too.
+const FULL: &str = "workspace-base:latest";
 
 /// How long anything may take that is waited for. Only a failing test waits so long.
 const PATIENCE: std::time::Duration = std::time::Duration::from_secs(90);

@@ -11,10 +11,8 @@ use perry::model::View;
 use perry::model::condition::{ConditionStatus as Is, ConditionType};
 
 use crate::agent::{Agent, is_ready};
-use crate::{BASE, tasks};
+use crate::{BASE, FULL, tasks};
 
-/// The full variant: the slim one has no npm.
-const FULL: &str = "workspace-base:latest";
 const PACKAGE: &str = "@mariozechner/pi-coding-agent";
 
 /// A registry with one package in two versions, as npm asks for it.
