@@ -1,7 +1,7 @@
 //! Writing intent: one pure edit, committed by the store, shown by the controller.
 
 use std::collections::BTreeSet;
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -118,15 +118,15 @@ impl Api {
     /// Host ports that somebody listens on, as of a moment ago: a burst of applies looks once.
     async fn ports_in_use(&self) -> Arc<BTreeSet<u16>> {
         let now = self.parts.clock.monotonic();
-        let mut looked = self.ports.lock().await;
-        match &*looked {
-            Some((at, ports)) if now < *at + PORTS_STAND => ports.clone(),
-            _ => {
-                let ports = Arc::new(self.parts.controller.ports_in_use().await);
-                *looked = Some((now, ports.clone()));
-                ports
-            }
+        // Nobody waits for anybody here: a burst that waited in line would be many small commits instead of a few large.
+        let looked = || self.ports.lock().unwrap_or_else(PoisonError::into_inner);
+        let known = looked().as_ref().filter(|(at, _)| now < *at + PORTS_STAND).map(|(_, ports)| ports.clone());
+        if let Some(ports) = known {
+            return ports;
         }
+        let ports = Arc::new(self.parts.controller.ports_in_use().await);
+        *looked() = Some((now, ports.clone()));
+        ports
     }
 
     /// The view of a workspace at its generation or a later one.

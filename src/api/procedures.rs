@@ -1,7 +1,7 @@
 //! What the procedures do: the real server behind the table.
 
 use std::collections::BTreeSet;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -68,7 +68,7 @@ pub struct Api {
     pub(super) builds: Arc<Semaphore>,
     pub(super) counts: Arc<Semaphore>,
     pub(super) usage: Arc<Collector>,
-    pub(super) ports: Arc<tokio::sync::Mutex<Option<Looked>>>,
+    pub(super) ports: Arc<Mutex<Option<Looked>>>,
 }
 
 impl Api {
