@@ -136,12 +136,14 @@ async fn logs_are_those_of_one_source_or_of_all_and_none_where_there_is_no_conta
     assert_eq!(read(wanted(None, Some(1))).await.expect("lines"), ["boot 2", "hooks 2", "docker 2", "worker 2"]);
 }
 
-#[tokio::test(start_paused = true)]
+#[tokio::test]
 async fn usage_is_asked_for_once_for_all_who_listen_and_not_at_all_where_nobody_does() {
     let (world, api) = world();
     api.create_workspace(create("a")).await.expect("created");
     world.show("a", true);
     let asked = || world.usages.load(Ordering::SeqCst);
+    let tasks = || tokio::runtime::Handle::current().metrics().num_alive_tasks();
+    let idle = tasks();
     let mut first = api.workspace_usage(NoInput {}, None).await.expect("a stream");
     let mut second = api.workspace_usage(NoInput {}, None).await.expect("a stream");
     for values in [&mut first, &mut second] {
@@ -149,13 +151,16 @@ async fn usage_is_asked_for_once_for_all_who_listen_and_not_at_all_where_nobody_
         assert_eq!((value.name.as_str(), value.memory, value.cpu), ("a", 42, None));
     }
     assert_eq!(asked(), 1);
+    assert_eq!(tasks() - idle, 1, "both are told by one");
     drop((first, second));
     world.clock.advance(Duration::from_secs(60));
-    tokio::time::sleep(Duration::from_secs(1)).await;
-    let before = asked();
-    world.clock.advance(Duration::from_secs(60));
-    tokio::time::sleep(Duration::from_secs(1)).await;
-    assert_eq!(asked(), before, "nobody listens");
+    let ended = async {
+        while tasks() > idle {
+            tokio::task::yield_now().await;
+        }
+    };
+    tokio::time::timeout(PATIENCE, ended).await.expect("nobody is asked where nobody listens");
+    assert_eq!(asked(), 1);
     let mut third = api.workspace_usage(NoInput {}, None).await.expect("a stream");
     assert!(third.next().await.is_some());
 }
