@@ -77,12 +77,12 @@ fn thread_cpu() -> Duration {
 /// As many applies at once, each a request on a connection of its own, through admission and store to the disk.
 async fn burst() {
     let folder = tempfile::tempdir().expect("a folder");
-    let (address, store) = common::fake::serve(folder.path()).await;
+    let (address, token, store) = common::fake::serve(folder.path()).await;
     let before = store.stats();
     let began = Instant::now();
     let apply = |n| {
         let input = ApplyInput { manifest: Some(common::manifest(&format!("w{n}"), "")), ..ApplyInput::default() };
-        let client = Client::new(&address.to_string());
+        let client = Client::new(&address.to_string()).with_token(token.clone());
         async move { client.apply_workspaces(&input).await.expect("accepted") }
     };
     futures::future::join_all((0..WORKSPACES).map(apply)).await;

@@ -3,15 +3,17 @@
 
 use std::convert::Infallible;
 use std::io::IsTerminal;
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use anyhow::Context;
 use tokio::signal::unix::{SignalKind, signal};
 
-use crate::api::{self, Api, Guard, Limits, Shutdown};
+use crate::api::{self, Api, Auth, Guard, Limits, Metrics, Shutdown};
 use crate::clock::{Clock, SystemClock};
+use crate::contract::Table;
 use crate::controller::{self, Controller};
 use crate::model::admission::{self, admit_outside};
 use crate::model::desired::{DOCKER_DATA, HOME};
@@ -21,11 +23,13 @@ use crate::plan;
 use crate::runtime::docker::{self, Docker, Host};
 use crate::runtime::executable::Executable;
 use crate::runtime::secret::Key;
+use crate::store::audit::{Audit, Records};
 use crate::store::identity::{self, Identity};
 use crate::store::lock::HeldLock;
 use crate::store::migrate::{self, FoundAdoption};
 use crate::store::sources::HostFiles;
-use crate::store::{Admit, OsDisk, Store, StoreError, config, folder};
+use crate::store::tokens::Tokens;
+use crate::store::{Admit, OsDisk, Store, StoreError, client, config, folder};
 use crate::watch::Hub;
 
 /// How long after a broken-off call to the engine, or after the agent's start, that call may still take effect. The
@@ -57,10 +61,12 @@ pub fn run(config_dir: &Path) -> anyhow::Result<()> {
     let config = Arc::new(LiveConfig::new(config::load(&disk)?));
     let store = Arc::new(Store::open(&folder, admit(&config, &clock), clock.clone()).map_err(unusable)?);
     let identity = identity::load(&disk).map_err(unusable)?;
+    let tokens = Tokens::open(Box::new(disk.clone()), clock.clone()).map_err(unusable)?;
+    client::ensure_token(&disk, &identity.id, &tokens).context("the token of this folder's command line")?;
     for warning in store.warnings() {
         tracing::warn!("{}", warning.message);
     }
-    let agent = Agent { config, clock, store, identity };
+    let agent = Agent { config, clock, store, identity, tokens: Arc::new(tokens) };
     let executor = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     executor.block_on(agent.serve(&folder, lock))
 }
@@ -107,6 +113,7 @@ struct Agent {
     clock: Arc<dyn Clock>,
     store: Arc<Store>,
     identity: Identity,
+    tokens: Arc<Tokens>,
 }
 
 impl Agent {
@@ -143,18 +150,31 @@ impl Agent {
             seed: u64::from_le_bytes(uuid::Uuid::new_v4().into_bytes()[..8].try_into()?),
         });
         let shutdown = Shutdown::new();
+        let records: Arc<dyn Records> = Arc::new(Audit::new(folder));
+        let api_identity = self.api_identity(&config, listening.addresses());
+        let hostname = api_identity.hostname.clone();
         let procedures = Arc::new(Api::new(api::Parts {
             store: self.store.clone(),
             hub: hub.clone(),
             controller: controller.clone(),
             attach: docker.clone(),
             config: self.config.clone(),
-            identity: self.api_identity(),
+            identity: api_identity,
             clock: self.clock.clone(),
             shutdown: shutdown.clone(),
+            tokens: self.tokens.clone(),
+            disk: Arc::new(Mutex::new(Box::new(OsDisk::new(folder)))),
         }));
-        let guard = Guard::new(&self.identity.id, listening.addresses(), &config.allowed_origins)?;
-        let router = api::router(procedures, guard, Limits::default(), shutdown.clone());
+        let router = api::router(api::Door {
+            service: Arc::new(Table(procedures)),
+            guard: Guard::new(&self.identity.id, &hostname, listening.addresses(), &config.allowed_origins)?,
+            auth: Auth::new(self.tokens.clone(), self.clock.clone()),
+            records,
+            clock: self.clock.clone(),
+            metrics: Arc::new(Metrics::new()),
+            limits: Limits::default(),
+            shutdown: shutdown.clone(),
+        });
         let looping = tokio::spawn(controller.clone().run());
         let sources = Following { folder: folder.to_owned(), sources, config: self.config.clone() };
         tokio::spawn(sources.follow(docker.clone(), controller.clone()));
@@ -164,6 +184,9 @@ impl Agent {
         tokio::spawn(end_on_signal(shutdown.clone())?);
         api::serve(listening, router, Limits::default(), shutdown).await;
         hub.close();
+        if let Err(error) = self.tokens.flush() {
+            tracing::warn!("when tokens were last used is lost: {}", error.chain());
+        }
         controller.shutdown();
         if tokio::time::timeout(GRACE, looping).await.is_err() {
             tracing::warn!("passes were still under way after {} s; the next agent takes them up", GRACE.as_secs());
@@ -172,10 +195,12 @@ impl Agent {
         Ok(())
     }
 
-    fn api_identity(&self) -> api::Identity {
+    fn api_identity(&self, config: &Config, bound: &[SocketAddr]) -> api::Identity {
         let hostname = nix::unistd::gethostname().ok().and_then(|name| name.into_string().ok());
         let (id, started) = (self.identity.id.clone(), self.clock.wall());
-        api::Identity { id, hostname: hostname.unwrap_or_else(|| "localhost".to_owned()), started }
+        let scheme = if config.tls.is_some() { "https" } else { "http" };
+        let urls = api::addresses::urls(scheme, bound);
+        api::Identity { id, hostname: hostname.unwrap_or_else(|| "localhost".to_owned()), started, urls }
     }
 }
 

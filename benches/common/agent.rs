@@ -14,7 +14,7 @@ use bollard::query_parameters::{
 };
 use perry::client::{Client, Watch};
 use perry::contract::{ApplyInput, NameInput, WatchKind};
-use perry::model::files::{AGENT_ID, AGENT_LOCK, AgentLock};
+use perry::model::files::{AGENT_ID, AGENT_LOCK, AgentLock, CLIENT, ClientConfig};
 use perry::model::{Name, Shown, View};
 use perry::runtime::docker::labels;
 use serde_json::json;
@@ -48,8 +48,11 @@ impl Agent {
             .stdin(Stdio::null())
             .spawn()
             .expect("it starts");
-        let client = Client::new(&address(folder.path()));
+        let address = address(folder.path());
         let id = fs::read_to_string(folder.path().join(AGENT_ID)).expect("an id").trim().to_owned();
+        let text = fs::read(folder.path().join(CLIENT)).expect("the agent wrote it");
+        let tokens = serde_json::from_slice::<ClientConfig>(&text).expect("JSON").tokens;
+        let client = Client::new(&address).with_token(tokens[&id].clone());
         Self { child, folder, client, id }
     }
 

@@ -5,26 +5,28 @@ use std::io::{BufRead, BufReader};
 use std::net::SocketAddr;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use async_trait::async_trait;
-use perry::api::{self, Api, Guard, Identity, Limits, Parts, Shutdown};
+use perry::api::{self, Api, Auth, Door, Guard, Identity, Limits, Metrics, Parts, Shutdown};
 use perry::client::Client;
 use perry::clock::{Clock, SystemClock};
-use perry::contract::ApplyInput;
 use perry::contract::usage::Measured;
 use perry::contract::worker::{ExecRequest, ExecResponse};
+use perry::contract::{ApplyInput, Table};
 use perry::controller::Controller;
-use perry::model::{Config, LiveConfig, Phase, Uid};
+use perry::model::{Config, LiveConfig, Phase, Role, Secret, Uid};
 use perry::plan;
 use perry::runtime::fake::{Smooth, World};
 use perry::runtime::{Attach, Duplex, LogLines, LogsWanted, RuntimeError};
-use perry::store::Store;
+use perry::store::audit::Audit;
+use perry::store::tokens::{Tokens, Wanted};
+use perry::store::{OsDisk, Store};
 use perry::watch::Hub;
 
-/// Serves in the background of the present runtime: where, and its store.
-pub(crate) async fn serve(folder: &Path) -> (SocketAddr, Arc<Store>) {
+/// Serves in the background of the present runtime: where, an admin's token, and its store.
+pub(crate) async fn serve(folder: &Path) -> (SocketAddr, Secret, Arc<Store>) {
     let clock: Arc<dyn Clock> = Arc::new(SystemClock::new());
     let config = Config { port: 0, ..Config::default() };
     let world = World::new(clock.clone(), Smooth);
@@ -41,23 +43,43 @@ pub(crate) async fn serve(folder: &Path) -> (SocketAddr, Arc<Store>) {
         seed: 1,
     });
     let shutdown = Shutdown::new();
+    let disk = OsDisk::new(folder);
+    let tokens = Arc::new(Tokens::open(Box::new(disk.clone()), clock.clone()).expect("none yet"));
+    let name = "admin".parse().expect("a name");
+    let wanted = Wanted { name, role: Role::Admin, workspaces: None, allow_host: false, expires_in: None };
+    let (token, _) = tokens.create(wanted).expect("made");
     let api = Api::new(Parts {
         store: store.clone(),
         hub,
         controller: controller.clone(),
         attach: Arc::new(NoDoor),
         config: Arc::new(LiveConfig::new(config.clone())),
-        identity: Identity { id: "bench".to_owned(), hostname: "bench".to_owned(), started: clock.wall() },
-        clock,
+        identity: Identity {
+            id: "bench".to_owned(),
+            hostname: "bench".to_owned(),
+            started: clock.wall(),
+            urls: Vec::new(),
+        },
+        clock: clock.clone(),
         shutdown: shutdown.clone(),
+        tokens: tokens.clone(),
+        disk: Arc::new(Mutex::new(Box::new(disk))),
     });
     let listening = api::listen(&config).await.expect("a free port");
     let address = listening.addresses()[0];
-    let guard = Guard::new("bench", listening.addresses(), &[]).expect("good origins");
-    let router = api::router(Arc::new(api), guard, Limits::default(), shutdown.clone());
+    let router = api::router(Door {
+        service: Arc::new(Table(Arc::new(api))),
+        guard: Guard::new("bench", "bench", listening.addresses(), &[]).expect("good origins"),
+        auth: Auth::new(tokens, clock.clone()),
+        records: Arc::new(Audit::new(folder)),
+        clock,
+        metrics: Arc::new(Metrics::new()),
+        limits: Limits::default(),
+        shutdown: shutdown.clone(),
+    });
     tokio::spawn(controller.run());
     tokio::spawn(api::serve(listening, router, Limits::default(), shutdown));
-    (address, store)
+    (address, token, store)
 }
 
 /// Serves for as long as the process lives, where its arguments say so; else returns.
@@ -66,8 +88,8 @@ pub(crate) fn serve_if_told() {
     let Some(at) = args.iter().position(|arg| arg == "serve") else { return };
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().expect("a runtime");
     runtime.block_on(async {
-        let (address, _store) = serve(Path::new(&args[at + 1])).await;
-        println!("{address}");
+        let (address, token, _store) = serve(Path::new(&args[at + 1])).await;
+        println!("{address} {}", token.0);
         std::future::pending::<()>().await;
     });
 }
@@ -86,11 +108,13 @@ impl Agent {
         let own = std::env::current_exe().expect("its path");
         let mut child =
             Command::new(own).arg("serve").arg(folder.path()).stdout(Stdio::piped()).spawn().expect("it starts");
-        let mut address = String::new();
-        BufReader::new(child.stdout.take().expect("a pipe")).read_line(&mut address).expect("its address");
-        let client_json = serde_json::json!({"worker": address.trim()});
+        let mut line = String::new();
+        BufReader::new(child.stdout.take().expect("a pipe")).read_line(&mut line).expect("its address");
+        let (address, token) = line.trim().split_once(' ').expect("address and token");
+        let client_json = serde_json::json!({"worker": address, "tokens": {address: token}});
         std::fs::write(folder.path().join("client.json"), client_json.to_string()).expect("written");
-        let agent = Self { child, folder, client: Client::new(address.trim()) };
+        let client = Client::new(address).with_token(Secret(token.to_owned()));
+        let agent = Self { child, folder, client };
         agent.fill(workspaces).await;
         agent
     }

@@ -6,12 +6,15 @@ use std::time::Duration;
 use futures::{StreamExt, stream};
 
 use super::Api;
+use super::host_right::HostRight;
 use super::intent::{Edited, FixedSettings, fresh_uid, of_document, rejected};
 use crate::contract::Change as WireChange;
-use crate::contract::{ApiError, Applied, ApplyInput, ApplyOutput, Blocked, Conflict, ConflictReason, PlannedAction};
+use crate::contract::{
+    ApiError, Applied, ApplyInput, ApplyOutput, Blocked, Call, Conflict, ConflictReason, PlannedAction,
+};
 use crate::controller::Preview;
 use crate::model::admission::{self, Admitted, Batch, Change};
-use crate::model::{Action, Document, Issue, Issues, Reason, State, Uid, manifest};
+use crate::model::{Action, Document, Issues, Reason, State, Uid};
 
 /// How long a look at the engine may take before the answer goes out without it.
 const PREVIEW: Duration = Duration::from_secs(5);
@@ -21,11 +24,14 @@ const LOOKS: usize = 16;
 const ATTEMPTS: usize = 5;
 
 impl Api {
-    pub(super) async fn apply(&self, input: ApplyInput) -> Result<ApplyOutput, ApiError> {
-        let documents: Arc<[Document]> = read(&input)?.into();
+    pub(super) async fn apply(&self, call: &Call, input: ApplyInput) -> Result<ApplyOutput, ApiError> {
+        let documents: Arc<[Document]> = input.documents()?.into();
+        call.about.get_or_init(|| documents.iter().map(|document| document.metadata.name.clone()).collect());
         let settings = self.settings(input.if_generation, input.allow_replace).await;
+        let right = if input.dry_run { HostRight::Given } else { self.host_right(call).await };
         for _ in 0..ATTEMPTS {
             let batch = admit(&self.parts.store.snapshot(), &documents, &settings)?;
+            batch.admitted.iter().try_for_each(|one| right.have(one))?;
             let previews = self.previews(&batch.admitted).await;
             if input.dry_run {
                 let looked = batch.admitted.into_iter().zip(previews);
@@ -109,33 +115,6 @@ impl Api {
 fn basis(admitted: &Admitted) -> (Option<Uid>, u64) {
     let metadata = &admitted.workspace.metadata;
     ((admitted.change != Change::Created).then(|| metadata.uid.clone()), metadata.generation)
-}
-
-/// The documents of an input.
-fn read(input: &ApplyInput) -> Result<Vec<Document>, ApiError> {
-    let documents = match (&input.manifest, &input.workspace) {
-        (Some(text), None) => manifest::parse_text(text).map_err(ApiError::BadRequest)?,
-        (None, Some(object)) => vec![object_document(object).map_err(ApiError::BadRequest)?],
-        _ => return Err(ApiError::bad_request("", "give either `manifest` or `workspace`")),
-    };
-    if input.if_generation.is_some() && documents.len() > 1 {
-        let message = "goes with a single document: generations are counted for each workspace";
-        return Err(ApiError::bad_request("ifGeneration", message));
-    }
-    Ok(documents)
-}
-
-/// JSON is YAML; the lines that it is written on here are nobody's business.
-fn object_document(object: &serde_json::Value) -> Result<Document, Issues> {
-    let under = |mut issue: Issue| {
-        issue.path.insert(0, "workspace".to_owned());
-        issue
-    };
-    match manifest::parse("workspace", object.to_string().as_bytes()) {
-        Ok(mut documents) if documents.len() == 1 => Ok(documents.remove(0).document),
-        Ok(_) => Err(Issues(vec![Issue::new("workspace", "is one object")])),
-        Err(bad) => Err(Issues(bad.faults.into_iter().map(|fault| under(fault.issue)).collect())),
-    }
 }
 
 /// Admits all documents, or says everything that is wrong with any; a conflict only where nothing else is.

@@ -1,6 +1,7 @@
-//! Who may speak to the agent at all, as long as there are no tokens: programs of this machine, and web pages of the
-//! agent's own origin or of one that the settings name. And none of them by mistake: a request that names another agent
-//! got here because that one is gone and its port is ours now.
+//! From which web pages the agent may be spoken to, and by which names: from its own origin, from those that the settings
+//! list, and from none at all (`null`: the WebView of a phone's app), as no procedure but `pair.claim` does anything
+//! without a token, which no page of somebody else's has. And none of them by mistake: a request that names another
+//! agent got here because that one is gone and its port is ours now.
 //!
 //! A page elsewhere can make the browser of this machine send requests here. It cannot do so with our `Host` unless it
 //! uses our address, in which case the browser says its `Origin`, or, where it does not (a plain GET), the
@@ -28,7 +29,11 @@ const ALLOWED_HEADERS: &str = "content-type, authorization, last-event-id, perry
 pub struct Guard {
     agent: String,
     addresses: BTreeSet<IpAddr>,
+    /// Listens on all addresses of the machine, whichever those are. A rebound name is a name, never an address.
+    everywhere: bool,
     ports: BTreeSet<u16>,
+    /// Names of the machine, in small letters.
+    names: BTreeSet<String>,
     origins: BTreeSet<String>,
 }
 
@@ -66,15 +71,24 @@ impl Passed {
 }
 
 impl Guard {
-    /// A guard for the agent of this id, which listens on these addresses.
+    /// A guard for the agent of this id, which listens on these addresses of the machine of this name.
     ///
     /// # Errors
     /// An allowed origin is none; `*` and `null` are none.
-    pub fn new(agent: &str, bound: &[SocketAddr], allowed: &[String]) -> Result<Self, OriginError> {
+    pub fn new(agent: &str, hostname: &str, bound: &[SocketAddr], allowed: &[String]) -> Result<Self, OriginError> {
         let origins = allowed.iter().map(|origin| normal(origin)).collect::<Result<_, _>>()?;
-        let addresses = bound.iter().map(SocketAddr::ip).collect();
-        let ports = bound.iter().map(SocketAddr::port).collect();
-        Ok(Self { agent: agent.to_owned(), addresses, ports, origins })
+        let hostname = hostname.to_ascii_lowercase();
+        // The second is the machine's name by multicast DNS (RFC 6762).
+        let mut names = BTreeSet::from(["localhost".to_owned(), format!("{hostname}.local")]);
+        names.insert(hostname);
+        Ok(Self {
+            agent: agent.to_owned(),
+            addresses: bound.iter().map(SocketAddr::ip).collect(),
+            everywhere: bound.iter().any(|address| address.ip().is_unspecified()),
+            ports: bound.iter().map(SocketAddr::port).collect(),
+            names,
+            origins,
+        })
     }
 
     pub(super) fn judge(&self, request: &Parts) -> Verdict {
@@ -91,11 +105,12 @@ impl Guard {
             return same_site(request).map(|()| Passed { foreign: None });
         };
         let text = origin.to_str().unwrap_or_default().to_ascii_lowercase();
-        if text.strip_prefix("http://").is_some_and(|host| self.is_own(host)) {
-            return Ok(Passed { foreign: None });
-        }
-        if self.origins.contains(&text) {
+        if text == "null" || self.origins.contains(&text) {
             return Ok(Passed { foreign: Some(origin.clone()) });
+        }
+        let own = text.strip_prefix("http://").or_else(|| text.strip_prefix("https://"));
+        if own.is_some_and(|host| self.is_own_name(host)) {
+            return Ok(Passed { foreign: None });
         }
         Err(ApiError::Forbidden(format!("Origin {text:?} may not use this agent; allowedOrigins lists who may")))
     }
@@ -119,7 +134,14 @@ impl Guard {
         }
     }
 
+    /// Whether a host is one of ours, or that of an origin that is allowed: a proxy in front sends its own name on.
     fn is_own(&self, host: &str) -> bool {
+        let host = host.to_ascii_lowercase();
+        let listed = |origin: &String| origin.split_once("://").is_some_and(|(_, listed)| listed == host);
+        self.is_own_name(&host) || self.origins.iter().any(listed)
+    }
+
+    fn is_own_name(&self, host: &str) -> bool {
         let (name, port) = match host.rsplit_once(':') {
             Some((name, port)) if !port.ends_with(']') => (name, port.parse().ok()),
             _ => (host, Some(80)),
@@ -132,8 +154,8 @@ impl Guard {
             None => name.parse().map(IpAddr::V4).ok(),
         };
         match address {
-            Some(address) => address.is_loopback() || self.addresses.contains(&address),
-            None => name.eq_ignore_ascii_case("localhost"),
+            Some(address) => self.everywhere || address.is_loopback() || self.addresses.contains(&address),
+            None => self.names.contains(name),
         }
     }
 }
@@ -197,7 +219,7 @@ mod tests {
 
     fn guard() -> Guard {
         let bound = ["127.0.0.1:7391".parse().expect("address"), "[fd00::7]:7391".parse().expect("address")];
-        Guard::new("agent-a", &bound, &["https://Perry.example.com".to_owned()]).expect("good origins")
+        Guard::new("agent-a", "Desk", &bound, &["https://Perry.example.com".to_owned()]).expect("good origins")
     }
 
     fn judge(method: &str, target: &str, headers: &[(&str, &str)]) -> Result<Option<String>, String> {
@@ -255,14 +277,14 @@ mod tests {
     #[test]
     fn only_no_origin_the_own_and_listed_ones_pass() {
         let with = |origin| judge("POST", "/rpc/a/b", &[("host", "localhost:7391"), ("origin", origin)]);
-        for origin in ["http://localhost:7391", "http://127.0.0.1:7391", "http://[::1]:7391"] {
+        for origin in ["http://localhost:7391", "http://127.0.0.1:7391", "http://[::1]:7391", "https://desk:7391"] {
             assert_eq!(with(origin), Ok(None), "{origin}");
         }
-        assert_eq!(with("https://perry.example.com"), Ok(Some("https://perry.example.com".to_owned())));
+        for origin in ["https://perry.example.com", "null"] {
+            assert_eq!(with(origin), Ok(Some(origin.to_owned())), "{origin}");
+        }
         for origin in [
-            "null",
             "",
-            "https://localhost:7391",
             "http://localhost",
             "http://localhost:3000",
             "https://evil.example",
@@ -317,10 +339,10 @@ mod tests {
         for text in
             ["*", "null", "", "https://", "perry.example.com", "https://a/b", "https://*.example.com", "https://u@h"]
         {
-            assert!(Guard::new("a", &[], &[text.to_owned()]).is_err(), "{text}");
+            assert!(Guard::new("a", "desk", &[], &[text.to_owned()]).is_err(), "{text}");
         }
         for text in ["https://a.example", "http://localhost:3000", "capacitor://localhost", "http://[::1]:3000"] {
-            assert!(Guard::new("a", &[], &[text.to_owned()]).is_ok(), "{text}");
+            assert!(Guard::new("a", "desk", &[], &[text.to_owned()]).is_ok(), "{text}");
         }
     }
 }

@@ -8,6 +8,7 @@ use async_trait::async_trait;
 use tokio::sync::oneshot;
 
 use super::Api;
+use super::host_right::HostRight;
 use crate::contract::{AgentWarning, ApiError, Conflict, ConflictReason};
 use crate::model::admission::{self, Admitted, Change, Rejection, Settings};
 use crate::model::{Issue, Issues, Name, Shown, State, Uid, Workspace};
@@ -99,13 +100,18 @@ impl Api {
         task.await.map_err(|error| ApiError::Internal(format!("an edit ended early: {error}")))?
     }
 
-    /// An edit of one workspace by one of admission's verbs.
+    /// An edit of one workspace by one of admission's verbs; what it makes, the caller must have a right to.
     pub(super) async fn edit_one(
         &self,
+        right: HostRight,
         verb: impl FnOnce(&mut State, &Settings<'_>) -> Result<Admitted, Rejection> + Send + 'static,
     ) -> Result<Workspace, ApiError> {
         let fixed = self.settings(None, false).await;
-        let edit = move |state: &mut State| verb(state, &fixed.settings()).map(Edited::from).map_err(flat);
+        let edit = move |state: &mut State| {
+            let admitted = verb(state, &fixed.settings()).map_err(flat)?;
+            right.have(&admitted)?;
+            Ok(Edited::from(admitted))
+        };
         Ok(self.edit(edit).await?.workspace)
     }
 

@@ -1,12 +1,16 @@
 //! The sockets: which may be opened, and how connections on them are kept within bounds.
 
+use std::fmt;
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
+use hyper::Request;
+use hyper::body::Incoming;
 use hyper::server::conn::http1;
+use hyper::service::Service;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
 use tokio::net::{TcpListener, TcpSocket, TcpStream};
@@ -14,7 +18,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::task::JoinSet;
 
 use super::stall::Impatient;
-use super::{Limits, Shutdown};
+use super::{Limits, Shutdown, addresses};
 use crate::model::Config;
 
 /// How long the head of a request may take, and how long a connection may be idle.
@@ -39,12 +43,17 @@ pub enum ListenError {
     /// An entry of `bind` is no address.
     #[error("config.json: bind: {0:?} is no IP address; write one such as 127.0.0.1 or ::1")]
     NotAnAddress(String),
-    /// An entry of `bind` can be reached from other machines, and nobody has to say who they are yet.
+    /// An entry of `bind` can be reached from the whole internet, and tokens would go there for everybody to read.
     #[error(
-        "config.json: bind: {0} can be reached from other machines, and this version of Perry knows no tokens: \
-         whoever reaches it could run anything. Bind 127.0.0.1 or ::1, and come in through ssh -L"
+        "config.json: bind: {} can be reached from the internet, where tokens would be read on their way: set tls {{cert, key}}, \
+         bind a private address, or set allowPlainHttp if something in front speaks TLS", Public(.bind, .public)
     )]
-    NotLoopback(IpAddr),
+    PlainPublic {
+        /// As it is in the settings.
+        bind: IpAddr,
+        /// The address that it leads to.
+        public: IpAddr,
+    },
     /// Somebody else listens there.
     #[error("port {} of {} is in use: another agent may be running; `port` in config.json sets another one", .0.port(), .0.ip())]
     InUse(SocketAddr),
@@ -56,6 +65,23 @@ pub enum ListenError {
         /// Why.
         source: io::Error,
     },
+}
+
+struct Public<'a>(&'a IpAddr, &'a IpAddr);
+
+impl fmt::Display for Public<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self(bind, public) = self;
+        if bind == public { write!(f, "{bind}") } else { write!(f, "{bind} (which is {public} too)") }
+    }
+}
+
+/// The other side of a connection. The connection counts as open as long as one of these is there.
+#[derive(Debug, Clone)]
+pub(super) struct Peer {
+    /// Its address.
+    pub(super) ip: IpAddr,
+    _permit: Arc<OwnedSemaphorePermit>,
 }
 
 /// Open sockets.
@@ -77,7 +103,10 @@ impl Listening {
 /// # Errors
 /// See [`ListenError`]; then none is open.
 pub async fn listen(config: &Config) -> Result<Listening, ListenError> {
-    let ips = config.bind.iter().map(|text| loopback(text)).collect::<Result<Vec<_>, _>>()?;
+    let ips = config.bind.iter().map(|text| address(text)).collect::<Result<Vec<_>, _>>()?;
+    if config.tls.is_none() && !config.allow_plain_http {
+        ips.iter().try_for_each(|ip| refuse_public(*ip, &addresses::own()))?;
+    }
     let (mut sockets, mut addresses, mut port) = (Vec::new(), Vec::new(), config.port);
     for ip in ips {
         let wanted = SocketAddr::new(ip, port);
@@ -91,12 +120,20 @@ pub async fn listen(config: &Config) -> Result<Listening, ListenError> {
     if sockets.is_empty() { Err(ListenError::NoAddress) } else { Ok(Listening { sockets, addresses }) }
 }
 
-fn loopback(text: &str) -> Result<IpAddr, ListenError> {
-    let ip = match text {
-        "localhost" => IpAddr::V4(Ipv4Addr::LOCALHOST),
-        other => other.parse().map_err(|_| ListenError::NotAnAddress(other.to_owned()))?,
-    };
-    if ip.is_loopback() { Ok(ip) } else { Err(ListenError::NotLoopback(ip)) }
+fn address(text: &str) -> Result<IpAddr, ListenError> {
+    match text {
+        "localhost" => Ok(IpAddr::V4(Ipv4Addr::LOCALHOST)),
+        other => other.parse().map_err(|_| ListenError::NotAnAddress(other.to_owned())),
+    }
+}
+
+/// Without TLS only what is private may be listened on; of "all addresses" each of the machine's counts.
+fn refuse_public(bind: IpAddr, own: &[IpAddr]) -> Result<(), ListenError> {
+    let leads_to = if bind.is_unspecified() { own } else { std::slice::from_ref(&bind) };
+    match leads_to.iter().find(|ip| !addresses::is_private(**ip)) {
+        None => Ok(()),
+        Some(public) => Err(ListenError::PlainPublic { bind, public: *public }),
+    }
 }
 
 fn open(address: SocketAddr) -> Result<TcpListener, ListenError> {
@@ -124,6 +161,11 @@ pub async fn serve(listening: Listening, router: Router, limits: Limits, shutdow
         accepting.spawn(accept(socket, router.clone(), limits, permits.clone(), shutdown.clone()));
     }
     while accepting.join_next().await.is_some() {}
+    // Sockets that were upgraded are no connections of HTTP any more; they end by themselves.
+    let all = u32::try_from(limits.connections).unwrap_or(u32::MAX);
+    if tokio::time::timeout(GRACE, permits.acquire_many(all)).await.is_err() {
+        tracing::warn!("some answers were cut off by the end of the agent");
+    }
 }
 
 async fn accept(socket: TcpListener, router: Router, limits: Limits, permits: Arc<Semaphore>, shutdown: Shutdown) {
@@ -133,13 +175,14 @@ async fn accept(socket: TcpListener, router: Router, limits: Limits, permits: Ar
             () = shutdown.begun() => break,
             Some(_) = connections.join_next() => {}
             accepted = socket.accept() => match accepted {
-                Ok((tcp, _)) => {
+                Ok((tcp, from)) => {
                     // One too many is closed at once: better than letting it wait for ever.
                     if let Ok(permit) = permits.clone().try_acquire_owned() {
                         // Events must not wait for the acknowledgement of the one before.
                         tcp.set_nodelay(true).ok();
                         let tcp = Impatient::new(tcp, limits.stall);
-                        connections.spawn(connection(tcp, router.clone(), shutdown.clone(), permit));
+                        let peer = Peer { ip: from.ip().to_canonical(), _permit: Arc::new(permit) };
+                        connections.spawn(connection(tcp, router.clone(), shutdown.clone(), peer));
                     }
                 }
                 Err(error) => {
@@ -151,17 +194,20 @@ async fn accept(socket: TcpListener, router: Router, limits: Limits, permits: Ar
     }
     drop(socket);
     let ended = async { while connections.join_next().await.is_some() {} };
-    if tokio::time::timeout(GRACE, ended).await.is_err() {
-        tracing::warn!("some answers were cut off by the end of the agent");
-    }
+    tokio::time::timeout(GRACE, ended).await.ok();
 }
 
-async fn connection(tcp: Impatient<TcpStream>, router: Router, shutdown: Shutdown, permit: OwnedSemaphorePermit) {
-    let service = TowerToHyperService::new(router);
+async fn connection(tcp: Impatient<TcpStream>, router: Router, shutdown: Shutdown, peer: Peer) {
+    let router = TowerToHyperService::new(router);
+    let service = hyper::service::service_fn(|mut request: Request<Incoming>| {
+        request.extensions_mut().insert(peer.clone());
+        router.call(request)
+    });
     let connection = http1::Builder::new()
         .timer(TokioTimer::new())
         .header_read_timeout(HEAD)
-        .serve_connection(TokioIo::new(tcp), service);
+        .serve_connection(TokioIo::new(tcp), service)
+        .with_upgrades();
     let mut connection = std::pin::pin!(connection);
     let ended = tokio::select! {
         ended = connection.as_mut() => ended,
@@ -173,7 +219,6 @@ async fn connection(tcp: Impatient<TcpStream>, router: Router, shutdown: Shutdow
     if let Err(error) = ended {
         tracing::debug!(%error, "a connection ended with an error");
     }
-    drop(permit);
 }
 
 #[cfg(test)]
@@ -185,11 +230,10 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn only_loopback_addresses_are_bound() {
+    async fn a_public_address_is_bound_with_tls_only_and_a_wrong_one_is_named() {
         for (bind, expected) in [
-            ("0.0.0.0", "can be reached from other machines"),
-            ("::", "can be reached from other machines"),
-            ("192.0.2.1", "can be reached from other machines"),
+            ("8.8.8.8", "can be reached from the internet"),
+            ("2001:4860:4860::8888", "can be reached from the internet"),
             ("example.com", "is no IP address"),
             ("", "is no IP address"),
         ] {
@@ -197,6 +241,17 @@ mod tests {
             assert!(error.contains(expected) && error.contains("bind"), "{bind}: {error}");
         }
         assert!(matches!(listen(&config(&[], 0)).await, Err(ListenError::NoAddress)));
+        let allowed = Config { allow_plain_http: true, ..config(&["8.8.8.8"], 0) };
+        assert!(matches!(listen(&allowed).await, Err(ListenError::Io { .. })), "it is tried, and not ours");
+    }
+
+    #[test]
+    fn all_addresses_are_as_private_as_the_least_private_of_them() {
+        let ip = |text: &str| text.parse::<IpAddr>().expect("an address");
+        let (any, own) = (ip("0.0.0.0"), [ip("127.0.0.1"), ip("192.168.1.5")]);
+        assert!(refuse_public(any, &own).is_ok());
+        let error = refuse_public(any, &[own[0], ip("9.9.9.9")]).expect_err("public").to_string();
+        assert!(error.contains("0.0.0.0 (which is 9.9.9.9 too)"), "{error}");
     }
 
     #[tokio::test]

@@ -3,17 +3,27 @@
 //! [`listen`] opens the sockets and [`serve`] answers on them; [`router`] is all of it without a socket. What the
 //! procedures do is in [`Api`], which writes intent, reads views, and has no way to the runtime but `Attach`.
 
+pub mod addresses;
 mod apply;
+mod auth;
+mod call;
+mod feed;
 mod feeds;
 mod guard;
+mod host_right;
 mod intent;
 mod listen;
 mod logs;
+mod metrics;
+mod pairing;
 mod procedures;
 mod respond;
 mod rpc;
+mod socket;
 mod sse;
 mod stall;
+mod tokens;
+mod upkeep;
 mod usage;
 mod workspaces;
 
@@ -23,16 +33,20 @@ use std::time::Duration;
 use axum::extract::{Request, State};
 use axum::middleware::{self, Next};
 use axum::response::Response;
-use axum::routing::get;
+use axum::routing::{any, get};
 use axum::{Json, Router};
 use serde_json::json;
 use tokio::sync::{Semaphore, watch};
 
-use crate::contract::{Procedures, openapi};
+use crate::clock::Clock;
+use crate::contract::{Service, openapi};
+use crate::store::audit::Records;
 
+pub use auth::Auth;
 pub use guard::{Guard, OriginError};
 pub use intent::{Edit, Intents};
 pub use listen::{ListenError, Listening, listen, serve};
+pub use metrics::Metrics;
 pub use procedures::{Api, Identity, Parts};
 
 /// What bounds the HTTP side.
@@ -87,24 +101,50 @@ impl Default for Shutdown {
     }
 }
 
+/// What the HTTP side is made of.
+pub struct Door {
+    /// The procedures: [`Table`](crate::contract::Table) of an [`Api`], as a rule.
+    pub service: Arc<dyn Service>,
+    /// By which names it may be called, and from which pages.
+    pub guard: Guard,
+    /// Who calls.
+    pub auth: Auth,
+    /// Where it is written down what they do.
+    pub records: Arc<dyn Records>,
+    /// The time.
+    pub clock: Arc<dyn Clock>,
+    /// What is counted.
+    pub metrics: Arc<Metrics>,
+    /// What bounds it.
+    pub limits: Limits,
+    /// Ends it.
+    pub shutdown: Shutdown,
+}
+
 /// What every request needs.
 #[derive(Clone)]
 struct App {
-    server: Arc<dyn Procedures>,
+    service: Arc<dyn Service>,
     guard: Arc<Guard>,
+    auth: Auth,
+    records: Arc<dyn Records>,
+    clock: Arc<dyn Clock>,
+    metrics: Arc<Metrics>,
     limits: Limits,
     streams: Arc<Semaphore>,
     shutdown: Shutdown,
 }
 
 /// The whole HTTP side of an agent.
-pub fn router(server: Arc<dyn Procedures>, guard: Guard, limits: Limits, shutdown: Shutdown) -> Router {
+pub fn router(door: Door) -> Router {
+    let Door { service, guard, auth, records, clock, metrics, limits, shutdown } = door;
     let streams = Arc::new(Semaphore::new(limits.streams));
-    let app = App { server, guard: Arc::new(guard), limits, streams, shutdown };
-    // Procedures are matched on the raw path, so that no two spellings reach the same one.
+    let app = App { service, guard: Arc::new(guard), auth, records, clock, metrics, limits, streams, shutdown };
     Router::new()
         .route("/health", get(health))
         .route("/openapi.json", get(describe))
+        .route("/metrics", get(metrics::page))
+        .route("/rpc", any(socket::upgrade))
         .fallback(rpc::entry)
         .layer(middleware::from_fn_with_state(app.clone(), guarded))
         .with_state(app)

@@ -8,6 +8,7 @@ use async_trait::async_trait;
 use jiff::Timestamp;
 use tokio::sync::Semaphore;
 
+use super::pairing::Offers;
 use super::usage::Collector;
 use super::{Intents, Shutdown};
 use crate::clock::Clock;
@@ -15,8 +16,10 @@ use crate::contract::worker::ExecResponse;
 use crate::contract::*;
 use crate::controller::Handle;
 use crate::model::observed::Seen;
-use crate::model::{Config, DiskUsage, Event, LiveConfig, Shown};
+use crate::model::{DiskUsage, Event, LiveConfig, Shown};
 use crate::runtime::Attach;
+use crate::store::Disk;
+use crate::store::tokens::Tokens;
 use crate::watch::Hub;
 
 /// How many commands may run at once, in all workspaces; each holds a connection and a process.
@@ -44,6 +47,10 @@ pub struct Parts {
     pub clock: Arc<dyn Clock>,
     /// Begun by `agent.kill`.
     pub shutdown: Shutdown,
+    /// Who may call.
+    pub tokens: Arc<Tokens>,
+    /// The agent's folder.
+    pub disk: Arc<Mutex<Box<dyn Disk>>>,
 }
 
 /// Who the agent is.
@@ -55,6 +62,8 @@ pub struct Identity {
     pub hostname: String,
     /// When it started.
     pub started: Timestamp,
+    /// Where it can be reached, best first, such as `http://127.0.0.1:7391`.
+    pub urls: Vec<String>,
 }
 
 /// When it was looked which host ports are in use, and which were.
@@ -69,6 +78,7 @@ pub struct Api {
     pub(super) counts: Arc<Semaphore>,
     pub(super) usage: Arc<Collector>,
     pub(super) ports: Arc<Mutex<Option<Looked>>>,
+    pub(super) offers: Arc<Offers>,
 }
 
 impl Api {
@@ -76,6 +86,7 @@ impl Api {
     pub fn new(parts: Parts) -> Self {
         let permits = |count| Arc::new(Semaphore::new(count));
         Self {
+            offers: Arc::new(Offers::new(parts.clock.clone())),
             parts,
             execs: permits(EXECS),
             builds: permits(1),
@@ -86,7 +97,7 @@ impl Api {
     }
 
     async fn info(&self) -> AgentInfo {
-        let Identity { id, hostname, started } = self.parts.identity.clone();
+        let Identity { id, hostname, started, .. } = self.parts.identity.clone();
         let (engine, orphans) = futures::join!(self.parts.controller.engine(), self.parts.controller.orphans());
         let (docker, docker_error) = match engine {
             Seen::Present(engine) => (Some(engine), None),
@@ -96,7 +107,7 @@ impl Api {
         let uptime = self.parts.clock.wall().duration_since(started).as_secs_f64().max(0.0);
         let workspaces_count = self.parts.store.snapshot().workspaces.len() as u64;
         let (version, pid) = (env!("CARGO_PKG_VERSION").to_owned(), std::process::id());
-        let orphans = orphans.map(|count| count as u64);
+        let orphans = orphans.ok().map(|all| (all.containers.len() + all.volumes.len()) as u64);
         AgentInfo {
             id,
             version,
@@ -105,6 +116,7 @@ impl Api {
             started,
             uptime,
             workspaces_count,
+            image: self.parts.config.get().image_tag.clone(),
             docker,
             docker_error,
             orphans,
@@ -115,86 +127,114 @@ impl Api {
 
 #[async_trait]
 impl Procedures for Api {
-    async fn list_workspaces(&self, _: NoInput) -> Result<Vec<Arc<Shown>>, ApiError> {
+    async fn list_workspaces(&self, _: &Call, _: NoInput) -> Result<Vec<Arc<Shown>>, ApiError> {
         Ok(self.parts.hub.list().0)
     }
 
-    async fn get_workspace(&self, input: NameInput) -> Result<Arc<Shown>, ApiError> {
+    async fn get_workspace(&self, _: &Call, input: NameInput) -> Result<Arc<Shown>, ApiError> {
         self.get(&input.name)
     }
 
-    async fn create_workspace(&self, input: CreateInput) -> Result<Arc<Shown>, ApiError> {
-        self.create(input).await
+    async fn create_workspace(&self, call: &Call, input: CreateInput) -> Result<Arc<Shown>, ApiError> {
+        self.create(call, input).await
     }
 
-    async fn delete_workspace(&self, input: NameInput) -> Result<DeleteOutput, ApiError> {
+    async fn delete_workspace(&self, _: &Call, input: NameInput) -> Result<DeleteOutput, ApiError> {
         self.delete(input.name).await
     }
 
-    async fn start_workspace(&self, input: StartInput) -> Result<Arc<Shown>, ApiError> {
-        self.start(input).await
+    async fn start_workspace(&self, call: &Call, input: StartInput) -> Result<Arc<Shown>, ApiError> {
+        self.start(call, input).await
     }
 
-    async fn stop_workspace(&self, input: NameInput) -> Result<Arc<Shown>, ApiError> {
+    async fn stop_workspace(&self, _: &Call, input: NameInput) -> Result<Arc<Shown>, ApiError> {
         self.stop(input.name).await
     }
 
-    async fn restart_workspace(&self, input: RestartInput) -> Result<Arc<Shown>, ApiError> {
+    async fn restart_workspace(&self, _: &Call, input: RestartInput) -> Result<Arc<Shown>, ApiError> {
         self.restart(input).await
     }
 
-    async fn apply_workspaces(&self, input: ApplyInput) -> Result<ApplyOutput, ApiError> {
-        self.apply(input).await
+    async fn apply_workspaces(&self, call: &Call, input: ApplyInput) -> Result<ApplyOutput, ApiError> {
+        self.apply(call, input).await
     }
 
-    async fn plan_workspaces(&self, input: ApplyInput) -> Result<ApplyOutput, ApiError> {
-        self.apply(ApplyInput { dry_run: true, ..input }).await
+    async fn plan_workspaces(&self, call: &Call, input: ApplyInput) -> Result<ApplyOutput, ApiError> {
+        self.apply(call, ApplyInput { dry_run: true, ..input }).await
     }
 
-    async fn sync_workspace(&self, input: NameInput) -> Result<(), ApiError> {
+    async fn sync_workspace(&self, _: &Call, input: NameInput) -> Result<(), ApiError> {
         self.sync(input.name).await
     }
 
-    async fn exec_workspace(&self, input: ExecInput) -> Result<ExecResponse, ApiError> {
-        self.exec(input).await
+    async fn exec_workspace(&self, call: &Call, input: ExecInput) -> Result<ExecResponse, ApiError> {
+        self.exec(call, input).await
     }
 
-    async fn disk_usage(&self, input: NameInput) -> Result<DiskUsage, ApiError> {
+    async fn disk_usage(&self, _: &Call, input: NameInput) -> Result<DiskUsage, ApiError> {
         self.disk(&input.name).await
     }
 
-    async fn agent_info(&self, _: NoInput) -> Result<AgentInfo, ApiError> {
+    async fn agent_info(&self, _: &Call, _: NoInput) -> Result<AgentInfo, ApiError> {
         Ok(self.info().await)
     }
 
-    async fn kill_agent(&self, _: NoInput) -> Result<(), ApiError> {
+    async fn kill_agent(&self, _: &Call, _: NoInput) -> Result<(), ApiError> {
         tracing::info!("asked to end");
         // Answers under way are finished first, this one among them.
         self.parts.shutdown.begin();
         Ok(())
     }
 
-    async fn get_config(&self, _: NoInput) -> Result<Config, ApiError> {
-        Ok(Config::clone(&self.parts.config.get()))
+    async fn list_orphans(&self, _: &Call, _: NoInput) -> Result<Orphans, ApiError> {
+        self.orphans().await
     }
 
-    async fn watch_workspaces(&self, _: NoInput, resume: Option<String>) -> Result<Events<WatchFrame>, ApiError> {
-        Ok(self.watch(resume.as_deref()))
+    async fn get_config(&self, _: &Call, _: NoInput) -> Result<ConfigShown, ApiError> {
+        self.config().await
     }
 
-    async fn workspace_events(&self, input: EventsInput, resume: Option<String>) -> Result<Events<Event>, ApiError> {
-        self.events(input, resume.as_deref())
+    async fn set_worker(&self, _: &Call, input: SetWorkerInput) -> Result<ConfigShown, ApiError> {
+        self.set_worker(input.worker).await
     }
 
-    async fn workspace_logs(&self, input: LogsInput, _: Option<String>) -> Result<Events<LogLine>, ApiError> {
+    async fn create_token(&self, _: &Call, input: CreateTokenInput) -> Result<NewToken, ApiError> {
+        self.create_token(input).await
+    }
+
+    async fn list_tokens(&self, _: &Call, _: NoInput) -> Result<Vec<TokenInfo>, ApiError> {
+        Ok(self.tokens())
+    }
+
+    async fn revoke_token(&self, _: &Call, input: RevokeTokenInput) -> Result<TokenInfo, ApiError> {
+        self.revoke_token(input.name).await
+    }
+
+    async fn offer_pairing(&self, _: &Call, input: CreateTokenInput) -> Result<PairOffer, ApiError> {
+        self.offer(input)
+    }
+
+    async fn claim_pairing(&self, call: &Call, input: ClaimInput) -> Result<NewToken, ApiError> {
+        self.claim(call, &input.code).await
+    }
+
+    async fn watch_workspaces(&self, call: &Call, _: NoInput) -> Result<Events<WatchFrame>, ApiError> {
+        Ok(self.watch(call.resume.as_deref()))
+    }
+
+    async fn workspace_events(&self, call: &Call, input: EventsInput) -> Result<Events<Event>, ApiError> {
+        self.events(input, call.resume.as_deref())
+    }
+
+    async fn workspace_logs(&self, _: &Call, input: LogsInput) -> Result<Events<LogLine>, ApiError> {
         self.logs(input).await
     }
 
-    async fn workspace_usage(&self, _: NoInput, _: Option<String>) -> Result<Events<Usage>, ApiError> {
+    async fn workspace_usage(&self, _: &Call, _: NoInput) -> Result<Events<Usage>, ApiError> {
         Ok(self.usage())
     }
 
-    async fn build_image(&self, input: BuildInput, _: Option<String>) -> Result<Events<BuildProgress>, ApiError> {
+    async fn build_image(&self, _: &Call, input: BuildInput) -> Result<Events<BuildProgress>, ApiError> {
         self.build(input.variant)
     }
 }

@@ -3,8 +3,9 @@
 use std::sync::Arc;
 
 use super::Api;
+use super::host_right::HostRight;
 use crate::contract::worker::{ExecRequest, ExecResponse};
-use crate::contract::{ApiError, CloneInput, CreateInput, DeleteOutput, ExecInput, RestartInput, StartInput};
+use crate::contract::{ApiError, Call, CloneInput, CreateInput, DeleteOutput, ExecInput, RestartInput, StartInput};
 use crate::model::admission::{self, Flags};
 use crate::model::{ConditionStatus, ConditionType, DiskUsage, Name, Run, Shown, Workspace};
 use crate::runtime::RuntimeError;
@@ -20,36 +21,46 @@ impl Api {
         }
     }
 
-    pub(super) async fn create(&self, input: CreateInput) -> Result<Arc<Shown>, ApiError> {
+    pub(super) async fn create(&self, call: &Call, input: CreateInput) -> Result<Arc<Shown>, ApiError> {
         let CreateInput { name, clone, image, env, ports } = input;
         let flags = Flags { clone: clone.map(CloneInput::into), image, env, ports };
-        let created = self.edit_one(move |state, settings| admission::create(state, &name, &flags, settings)).await?;
+        let right = self.host_right(call).await;
+        let created =
+            self.edit_one(right, move |state, settings| admission::create(state, &name, &flags, settings)).await?;
         self.view_of(&created)
     }
 
-    pub(super) async fn start(&self, input: StartInput) -> Result<Arc<Shown>, ApiError> {
+    pub(super) async fn start(&self, call: &Call, input: StartInput) -> Result<Arc<Shown>, ApiError> {
         let StartInput { name, create, clone, image, env, ports } = input;
         let flags = Flags { clone: clone.map(CloneInput::into), image, env, ports };
-        let started =
-            self.edit_one(move |state, settings| admission::start(state, &name, &flags, create, settings)).await?;
+        let right = self.host_right(call).await;
+        let started = self
+            .edit_one(right, move |state, settings| admission::start(state, &name, &flags, create, settings))
+            .await?;
         self.view_of(&started)
     }
 
     pub(super) async fn stop(&self, name: Name) -> Result<Arc<Shown>, ApiError> {
-        let stopped = self.edit_one(move |state, _| admission::set_run(state, &name, Run::Stopped, None)).await?;
+        let stopped = self
+            .edit_one(HostRight::Given, move |state, _| admission::set_run(state, &name, Run::Stopped, None))
+            .await?;
         self.view_of(&stopped)
     }
 
     pub(super) async fn restart(&self, input: RestartInput) -> Result<Arc<Shown>, ApiError> {
         let RestartInput { name, upgrade } = input;
-        let restarted =
-            self.edit_one(move |state, settings| admission::restart(state, &name, settings.now, upgrade, None)).await?;
+        let restarted = self
+            .edit_one(HostRight::Given, move |state, settings| {
+                admission::restart(state, &name, settings.now, upgrade, None)
+            })
+            .await?;
         self.view_of(&restarted)
     }
 
     pub(super) async fn delete(&self, name: Name) -> Result<DeleteOutput, ApiError> {
         // It may be gone before it could be shown.
-        self.edit_one(move |state, settings| admission::delete(state, &name, settings.now, None)).await?;
+        self.edit_one(HostRight::Given, move |state, settings| admission::delete(state, &name, settings.now, None))
+            .await?;
         Ok(DeleteOutput { success: true })
     }
 
@@ -62,10 +73,11 @@ impl Api {
         self.parts.controller.disk(&intent).await.map_err(ApiError::Unavailable)
     }
 
-    pub(super) async fn exec(&self, input: ExecInput) -> Result<ExecResponse, ApiError> {
+    pub(super) async fn exec(&self, call: &Call, input: ExecInput) -> Result<ExecResponse, ApiError> {
         let ExecInput { name, command, timeout } = input;
         check_command(&command, timeout)?;
         let intent = self.running(&name)?;
+        self.host_right(call).await.enter(&intent)?;
         let stopped = |message: String| ApiError::PreconditionFailed { name: name.clone(), message };
         let Ok(_permit) = self.execs.try_acquire() else {
             return Err(ApiError::TooManyRequests("too many commands are running already".to_owned()));

@@ -1,7 +1,7 @@
 //! Which agent is talked to, and where: the one of `client.json`, else the folder's own, which listens where it said so,
 //! else where its `config.json` would have it. Never another folder's agent: a `delete` must not end up there. An address
 //! proves nothing, since that of a killed agent stays behind and its port may be another's by now; so each request
-//! names the agent that it is for.
+//! names the agent that it is for. What says who calls is the token of that agent in `client.json`, or `PERRY_TOKEN`.
 
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
@@ -10,13 +10,17 @@ use std::path::Path;
 use uuid::Uuid;
 
 use crate::client::Client;
-use crate::model::Config;
 use crate::model::files::{AGENT_ID, AGENT_LOCK, AgentLock, CLIENT, CONFIG, ClientConfig};
+use crate::model::{Config, Secret};
 
+use super::client_file;
 use super::failure::{Failure, UNREACHABLE};
 
 /// Where an agent with default settings listens.
 const DEFAULT_PORT: u16 = 7391;
+
+/// The variable with the token to use, whichever agent it is.
+const TOKEN: &str = "PERRY_TOKEN";
 
 /// An agent.
 #[derive(Debug, PartialEq, Eq)]
@@ -25,6 +29,8 @@ struct Found {
     address: String,
     /// Left out where a person said that it is this address.
     id: Option<String>,
+    /// What says who calls.
+    token: Option<Secret>,
 }
 
 /// A client of the agent.
@@ -33,37 +39,41 @@ struct Found {
 /// `client.json`, `agent.id` or `config.json` is there and cannot be understood; or it is plain that no agent runs in the
 /// folder.
 pub(super) fn find(folder: &Path) -> Result<Client, Failure> {
-    let Found { address, id } = look(folder)?;
-    Ok(match id {
+    let Found { address, id, token } = look(folder)?;
+    let client = match id {
         Some(id) => Client::only(&address, &id, &format!("the agent of {}", folder.display())),
         None => Client::new(&address),
+    };
+    let said = std::env::var(TOKEN).ok().filter(|token| !token.is_empty()).map(Secret);
+    Ok(match said.or(token) {
+        Some(token) => client.with_token(token),
+        None => client,
     })
 }
 
 fn look(folder: &Path) -> Result<Found, Failure> {
-    if let Some(address) = told(folder)? {
-        return Ok(Found { address, id: None });
+    let mut client = client_file::read(folder)?;
+    if let Some(address) = told(folder, &client)? {
+        let token = client.tokens.remove(&address);
+        return Ok(Found { address, id: None, token });
     }
     // Every agent has one before it listens.
     let id = id(folder)?.ok_or_else(|| none_runs(folder))?;
     // It is a hint that an agent left; a broken or old one is no reason to fail.
     let lock = std::fs::read(folder.join(AGENT_LOCK)).ok().and_then(|text| AgentLock::parse(&text));
     let address = lock.and_then(|lock| lock.address).map_or_else(|| configured(folder), Ok)?;
-    Ok(Found { address, id: Some(id) })
+    let token = client.tokens.remove(&id);
+    Ok(Found { address, id: Some(id), token })
 }
 
 /// The address in `client.json`.
-fn told(folder: &Path) -> Result<Option<String>, Failure> {
-    let path = folder.join(CLIENT);
-    let Ok(text) = std::fs::read(&path) else { return Ok(None) };
-    let client: ClientConfig = serde_json::from_slice(&text).map_err(|error| {
-        Failure::usage(format!("{}: {error}", path.display())).hint("it holds { \"worker\": \"host:port\" }")
+fn told(folder: &Path, client: &ClientConfig) -> Result<Option<String>, Failure> {
+    let Some(worker) = &client.worker else { return Ok(None) };
+    let address = with_port(worker).map_err(|failure| {
+        let message = format!("{}: worker: {}", folder.join(CLIENT).display(), failure.errors.join(""));
+        Failure { errors: vec![message], ..failure }
     })?;
-    let Some(worker) = client.worker else { return Ok(None) };
-    with_port(&worker).map(Some).ok_or_else(|| {
-        let message = format!("{}: worker: {worker:?} is no address", path.display());
-        Failure::usage(message).hint("write one such as my-desktop.example.com:7391")
-    })
+    Ok(Some(address))
 }
 
 /// The id of the folder's own agent; `None` where there has never been one.
@@ -108,8 +118,17 @@ fn configured(folder: &Path) -> Result<String, Failure> {
     Ok(SocketAddr::new(bind, config.port).to_string())
 }
 
-fn with_port(address: &str) -> Option<String> {
-    let address = address.trim();
+/// An address as people write it, with its port.
+///
+/// # Errors
+/// It is none.
+pub(super) fn with_port(address: &str) -> Result<String, Failure> {
+    let wrong =
+        || Failure::usage(format!("{address:?} is no address")).hint("write one such as my-desktop.example.com:7391");
+    complete(address.trim()).ok_or_else(wrong)
+}
+
+fn complete(address: &str) -> Option<String> {
     let odd = |c: char| c.is_whitespace() || c.is_control() || "/@?#\\".contains(c);
     if address.is_empty() || address.contains(odd) {
         return None;
@@ -128,17 +147,17 @@ fn with_port(address: &str) -> Option<String> {
 
 #[cfg(test)]
 mod tests {
-    use super::{Found, look, with_port};
+    use super::{Found, complete, look};
 
     const ID: &str = "9a2d8f3c-0b1e-4c55-8f56-0d7e1a2b3c4d";
 
     fn own(address: &str) -> Found {
-        Found { address: address.to_owned(), id: Some(ID.to_owned()) }
+        Found { address: address.to_owned(), id: Some(ID.to_owned()), token: None }
     }
 
     #[test]
     fn a_port_may_be_left_out() {
-        let port = |address| with_port(address);
+        let port = |address| complete(address);
         assert_eq!(port("desk").as_deref(), Some("desk:7391"));
         assert_eq!(port("desk:80").as_deref(), Some("desk:80"));
         assert_eq!(port("::1").as_deref(), Some("[::1]:7391"));
@@ -187,7 +206,11 @@ mod tests {
         write("client.json", r#"{"tokens": {}}"#);
         assert_eq!(look(folder.path()), Ok(own("127.0.0.1:8000")));
         write("client.json", r#"{"worker": "desk"}"#);
-        assert_eq!(look(folder.path()), Ok(Found { address: "desk:7391".to_owned(), id: None }));
+        assert_eq!(look(folder.path()), Ok(Found { address: "desk:7391".to_owned(), id: None, token: None }));
+        write("client.json", r#"{"worker": "desk", "tokens": {"desk:7391": "perry_a_b"}}"#);
+        assert_eq!(look(folder.path()).expect("found").token.expect("known").0, "perry_a_b");
+        write("client.json", &format!(r#"{{"tokens": {{"{ID}": "perry_c_d"}}}}"#));
+        assert_eq!(look(folder.path()).expect("found").token.expect("known").0, "perry_c_d");
         write("client.json", r#"{"worker": "http://desk"}"#);
         assert_eq!(look(folder.path()).expect_err("refused").code, 2);
         write("client.json", "{");

@@ -26,7 +26,7 @@ impl Image {
     pub(super) async fn run(self, context: &Context) -> Outcome {
         let Self::Build { if_missing, variant } = self;
         let client = context.client()?;
-        let tag = client.get_config(&NoInput {}).await?.image_tag;
+        let tag = client.agent_info(&NoInput {}).await?.image;
         let image = variant.map_or_else(|| tag.clone(), |variant| variant.image(&tag));
         if if_missing && is_there(&client, &image).await? {
             context.note(&format!("the image {image} is there already"));

@@ -5,6 +5,7 @@
 mod address;
 mod agent;
 mod apply;
+mod client_file;
 mod completion;
 mod config;
 mod context;

@@ -8,27 +8,30 @@ use bytes::Bytes;
 use http_body_util::{BodyExt, Full, LengthLimitError, Limited};
 use hyper::body::Incoming;
 use hyper::client::conn::http1::{self, SendRequest};
-use hyper::header::{CONTENT_TYPE, HOST, HeaderValue};
+use hyper::header::{AUTHORIZATION, CONTENT_TYPE, HOST, HeaderValue};
 use hyper::{Request, Response};
 use hyper_util::rt::TokioIo;
 use tokio::net::TcpStream;
 
 use super::error::ClientError;
 use crate::contract::{self, Code};
+use crate::model::Secret;
 
 /// How long a connection may take to be made.
 const CONNECT: Duration = Duration::from_secs(5);
 
 /// Whom a client talks to.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(super) struct Target {
     pub(super) address: String,
+    /// What says who calls.
+    pub(super) token: Option<Secret>,
     /// The only agent that will do, where not any will that answers there.
     pub(super) only: Option<Only>,
 }
 
 /// One agent and no other.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(super) struct Only {
     pub(super) id: String,
     /// What errors call it.
@@ -95,6 +98,12 @@ impl Connection {
             .header(CONTENT_TYPE, "application/json");
         if let Some(only) = &self.target.only {
             request = request.header(contract::AGENT, only.id.as_str());
+        }
+        if let Some(Secret(token)) = &self.target.token {
+            let mut header =
+                HeaderValue::from_str(&format!("Bearer {token}")).map_err(|error| invalid(error.to_string()))?;
+            header.set_sensitive(true);
+            request = request.header(AUTHORIZATION, header);
         }
         let mut request = request.body(Full::new(body)).map_err(|error| invalid(error.to_string()))?;
         if let Some(id) = resume {

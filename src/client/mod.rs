@@ -20,10 +20,9 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
 use crate::contract::table::procedures;
-use crate::contract::types::*;
 use crate::contract::worker::ExecResponse;
-use crate::contract::{LogLine, Usage};
-use crate::model::{Config, DiskUsage, Event, Shown};
+use crate::contract::*;
+use crate::model::{DiskUsage, Event, Secret, Shown};
 
 pub use error::ClientError;
 pub use rows::{Listing, Row, RowCondition};
@@ -56,14 +55,21 @@ struct Envelope<T> {
 impl Client {
     /// A client of whichever agent is at `host:port`. Connects with the first call.
     pub fn new(address: &str) -> Self {
-        Self::to(Target { address: address.to_owned(), only: None })
+        Self::to(Target { address: address.to_owned(), only: None, token: None })
     }
 
     /// A client of the agent with this id, at `host:port` as far as one knows. Any other that answers there refuses every
     /// call before it does anything: [`ClientError::OtherAgent`], which calls the one that is meant by `name`.
     pub fn only(address: &str, id: &str, name: &str) -> Self {
         let only = Some(Only { id: id.to_owned(), name: name.to_owned() });
-        Self::to(Target { address: address.to_owned(), only })
+        Self::to(Target { address: address.to_owned(), only, token: None })
+    }
+
+    /// The same, which says who calls: this token goes with every request.
+    #[must_use]
+    pub fn with_token(&self, token: Secret) -> Self {
+        let Target { address, only, .. } = Target::clone(&self.target);
+        Self::to(Target { address, only, token: Some(token) })
     }
 
     fn to(target: Target) -> Self {
@@ -184,9 +190,9 @@ impl Client {
 macro_rules! methods {
     (
         calls { $($(#[doc = $doc:literal])+ $call:ident($input:ty) -> $output:ty, $path:literal, $effect:ident,
-            $caller:ident, [$($error:ident),*];)* }
+            $role:ident, $reach:ident, [$($error:ident),*];)* }
         streams { $($(#[doc = $sdoc:literal])+ $stream:ident($sinput:ty) -> $item:ty, $spath:literal, $seffect:ident,
-            $scaller:ident, [$($serror:ident),*];)* }
+            $srole:ident, $sreach:ident, [$($serror:ident),*];)* }
     ) => {
         impl Client {
             $($(#[doc = $doc])+

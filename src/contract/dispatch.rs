@@ -1,14 +1,22 @@
 //! From a path and an input to a method of the server, and from its answer to the envelope of oRPC.
 
+use std::sync::Arc;
+
+use async_trait::async_trait;
 use futures::StreamExt;
 use futures::stream::BoxStream;
 use serde::Serialize;
 use serde_json::value::RawValue;
 
+use super::access::{ClaimInput, CreateTokenInput, RevokeTokenInput};
+use super::envelope::Envelope;
 use super::error::ApiError;
 use super::input::decode;
-use super::table::{Descriptor, Events, Item, Procedures, procedures};
+use super::permit::{Names, ShownTo, permit, within};
+use super::table::{Call, Descriptor, Events, Item, Procedures, procedures};
 use super::types::*;
+use super::upkeep::SetWorkerInput;
+use crate::model::{Caller, Name};
 
 /// What a procedure answered, encoded.
 pub enum Reply {
@@ -30,6 +38,34 @@ pub struct Frame {
     pub data: Vec<u8>,
 }
 
+/// What the protocol serves: a table, and the procedures behind it.
+#[async_trait]
+pub trait Service: Send + Sync {
+    /// The row with exactly this path.
+    fn row(&self, path: &str) -> Option<&'static Descriptor>;
+
+    /// Calls the procedure of a row.
+    ///
+    /// # Errors
+    /// What the procedure failed with, the faults of its input, or that the caller may not.
+    async fn call(&self, row: &'static Descriptor, call: &Call, input: &Envelope<'_>) -> Result<Reply, ApiError>;
+}
+
+/// The table of this house.
+pub struct Table(pub Arc<dyn Procedures>);
+
+#[async_trait]
+impl Service for Table {
+    fn row(&self, path: &str) -> Option<&'static Descriptor> {
+        Descriptor::find(path)
+    }
+
+    /// No input has a value that JSON has no word for, so `meta` says nothing that matters.
+    async fn call(&self, row: &'static Descriptor, call: &Call, input: &Envelope<'_>) -> Result<Reply, ApiError> {
+        dispatch(&*self.0, row, call, input.json).await
+    }
+}
+
 /// `{"json": value}`; nothing (`()`) is `{}`, as no procedure answers with null.
 ///
 /// # Errors
@@ -45,31 +81,60 @@ fn envelope<T: Serialize>(value: &T) -> Result<Vec<u8>, ApiError> {
     Ok(body)
 }
 
-fn frames<T: Serialize + Send + 'static>(events: Events<T>) -> Reply {
-    let encode = |item: Item<T>| Ok(Frame { data: envelope(&item.value)?, id: item.id });
-    Reply::Stream(events.map(move |item| item.and_then(encode)).boxed())
+fn reply<T: Serialize + ShownTo>(value: T, caller: &Caller) -> Result<Reply, ApiError> {
+    let hidden = || ApiError::Forbidden(format!("the token {} may not see it", caller.name));
+    Ok(Reply::Json(envelope(&value.shown_to(caller).ok_or_else(hidden)?)?))
+}
+
+fn frames<T: Serialize + ShownTo + Send + 'static>(events: Events<T>, caller: Arc<Caller>) -> Reply {
+    let encode = move |item: Item<T>| {
+        let value = item.value.shown_to(&caller)?;
+        Some(envelope(&value).map(|data| Frame { data, id: item.id }))
+    };
+    let encoded =
+        move |item: Result<Item<T>, ApiError>| std::future::ready(item.map_or_else(|error| Some(Err(error)), &encode));
+    Reply::Stream(events.filter_map(encoded).boxed())
+}
+
+/// What a call is about, for its caller's rights and for the records.
+fn about<'a, I: Names>(call: &'a Call, input: &I) -> Result<&'a [Name], ApiError> {
+    if !I::FREE && call.caller.workspaces.is_none() {
+        return Ok(&[]);
+    }
+    let names = input.names()?;
+    Ok(call.about.get_or_init(|| names))
 }
 
 macro_rules! routes {
     (
         calls { $($(#[$doc:meta])+ $call:ident($input:ty) -> $output:ty, $path:literal, $effect:ident,
-            $caller:ident, [$($error:ident),*];)* }
+            $role:ident, $reach:ident, [$($error:ident),*];)* }
         streams { $($(#[$sdoc:meta])+ $stream:ident($sinput:ty) -> $item:ty, $spath:literal, $seffect:ident,
-            $scaller:ident, [$($serror:ident),*];)* }
+            $srole:ident, $sreach:ident, [$($serror:ident),*];)* }
     ) => {
-        /// Calls the procedure of a row with the input of an envelope (`None`: it had none).
+        /// Calls the procedure of a row with the input of an envelope (`None`: it had none), where the caller may.
         ///
         /// # Errors
-        /// What the procedure failed with, or the faults of its input.
+        /// What the procedure failed with, the faults of its input, or that the caller may not.
         pub async fn dispatch(
             server: &dyn Procedures,
             row: &Descriptor,
+            call: &Call,
             input: Option<&RawValue>,
-            resume: Option<String>,
         ) -> Result<Reply, ApiError> {
+            let caller = &call.caller;
+            permit(row, caller)?;
             match row.path {
-                $($path => Ok(Reply::Json(envelope(&server.$call(decode::<$input>(input)?).await?)?)),)*
-                $($spath => Ok(frames(server.$stream(decode::<$sinput>(input)?, resume).await?)),)*
+                $($path => {
+                    let input = decode::<$input>(input)?;
+                    within(caller, about(call, &input)?)?;
+                    reply(server.$call(call, input).await?, caller)
+                })*
+                $($spath => {
+                    let input = decode::<$sinput>(input)?;
+                    within(caller, about(call, &input)?)?;
+                    Ok(frames(server.$stream(call, input).await?, caller.clone()))
+                })*
                 other => Err(ApiError::NoProcedure(other.to_owned())),
             }
         }

@@ -17,7 +17,9 @@ const MALFORMED: &str =
 pub enum Code {
     /// 400: the input is wrong.
     BadRequest,
-    /// 403: not from there.
+    /// 401: nobody said who calls.
+    Unauthorized,
+    /// 403: not from there, or not for this caller.
     Forbidden,
     /// 404: no such thing.
     NotFound,
@@ -48,6 +50,7 @@ impl Code {
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::BadRequest => "BAD_REQUEST",
+            Self::Unauthorized => "UNAUTHORIZED",
             Self::Forbidden => "FORBIDDEN",
             Self::NotFound => "NOT_FOUND",
             Self::MethodNotSupported => "METHOD_NOT_SUPPORTED",
@@ -67,6 +70,7 @@ impl Code {
     pub const fn status(self) -> u16 {
         match self {
             Self::BadRequest => 400,
+            Self::Unauthorized => 401,
             Self::Forbidden => 403,
             Self::NotFound => 404,
             Self::MethodNotSupported => 405,
@@ -98,12 +102,18 @@ pub enum ApiError {
     /// The request is no oRPC request: body or `data` not JSON, or no object.
     #[error("{MALFORMED}")]
     Malformed,
-    /// Host, Origin or the browser's own words say that somebody else's page sent it.
+    /// No token, or one that is wrong, revoked or expired.
+    #[error("{0}")]
+    Unauthorized(String),
+    /// Host, Origin or the browser's own words say that somebody else's page sent it, or the token does not go that far.
     #[error("{0}")]
     Forbidden(String),
     /// No workspace has the name.
     #[error("there is no workspace {0}")]
     NotFound(Name),
+    /// No token has the name.
+    #[error("there is no token {0}")]
+    NoToken(Name),
     /// No procedure has the path.
     #[error("there is no procedure {0:?}")]
     NoProcedure(String),
@@ -156,8 +166,9 @@ impl ApiError {
     pub fn code(&self) -> Code {
         match self {
             Self::BadRequest(_) | Self::Malformed => Code::BadRequest,
+            Self::Unauthorized(_) => Code::Unauthorized,
             Self::Forbidden(_) => Code::Forbidden,
-            Self::NotFound(_) | Self::NoProcedure(_) => Code::NotFound,
+            Self::NotFound(_) | Self::NoToken(_) | Self::NoProcedure(_) => Code::NotFound,
             Self::MethodNotSupported => Code::MethodNotSupported,
             Self::Timeout => Code::Timeout,
             Self::Conflict(_) => Code::Conflict,
@@ -186,7 +197,9 @@ impl ApiError {
     fn data(&self) -> Option<Value> {
         match self {
             Self::BadRequest(issues) => Some(json!({ "issues": issues })),
-            Self::NotFound(name) | Self::PreconditionFailed { name, .. } => Some(json!({ "name": name })),
+            Self::NotFound(name) | Self::NoToken(name) | Self::PreconditionFailed { name, .. } => {
+                Some(json!({ "name": name }))
+            }
             Self::Conflict(conflict) => serde_json::to_value(conflict).ok(),
             _ => None,
         }

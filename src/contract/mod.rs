@@ -4,22 +4,29 @@
 //! ([`Procedures`]), the way from a path to a method ([`dispatch`]), the methods of the client, and the descriptors
 //! ([`PROCEDURES`]) from which `specs/openapi.json` is made. [`worker`] is what agent and worker say to each other.
 
+pub mod access;
 mod dispatch;
+pub mod envelope;
 pub mod error;
 pub mod input;
 pub mod logs;
 pub mod openapi;
+pub mod permit;
 pub mod table;
 pub mod types;
+pub mod upkeep;
 pub mod usage;
 pub mod worker;
 
 pub use crate::model::files;
-pub use dispatch::{Frame, Frames, Reply, dispatch};
+pub use access::*;
+pub use dispatch::{Frame, Frames, Reply, Service, Table, dispatch};
+pub use envelope::Envelope;
 pub use error::{ApiError, Code, Conflict, ConflictReason, ErrorBody};
 pub use logs::{LogLine, LogSource};
-pub use table::{Caller, Descriptor, Effect, Events, Item, PROCEDURES, Procedures, Shape};
+pub use table::{Call, Descriptor, Effect, Events, Item, PROCEDURES, Procedures, Reach, Shape};
 pub use types::*;
+pub use upkeep::*;
 pub use usage::Usage;
 
 /// The header in which a request names the agent that it is for, by its id. Every other agent refuses it unread. It is

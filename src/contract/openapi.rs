@@ -78,7 +78,8 @@ fn operation(row: &Descriptor, output: &Value, method: &str) -> Value {
         "operationId": if method == "get" { format!("{id}_get") } else { id },
         "tags": [group],
         "summary": row.doc.trim(),
-        "x-caller": format!("{:?}", row.caller).to_lowercase(),
+        "x-role": row.role.as_str(),
+        "x-reach": format!("{:?}", row.reach).to_lowercase(),
         "x-effect": format!("{:?}", row.effect).to_lowercase(),
         "x-errors": row.errors.iter().map(|code| code.as_str()).collect::<Vec<_>>(),
         "responses": {

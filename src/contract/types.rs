@@ -8,11 +8,10 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::LogSource;
-
+use super::{ApiError, LogSource};
 use crate::model::observed::EngineSeen;
 use crate::model::workspace::{CloneSpec, PortSpec};
-use crate::model::{Document, Name, Shown, Variant};
+use crate::model::{Document, Issue, Issues, Name, Shown, Variant, manifest};
 
 /// No input. Left out or `{}`.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -127,6 +126,38 @@ pub struct ApplyInput {
     /// Accept that a running container is replaced and work in it ends.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub allow_replace: bool,
+}
+
+impl ApplyInput {
+    /// The documents that it holds.
+    ///
+    /// # Errors
+    /// [`ApiError::BadRequest`] with all that is wrong in them.
+    pub fn documents(&self) -> Result<Vec<Document>, ApiError> {
+        let documents = match (&self.manifest, &self.workspace) {
+            (Some(text), None) => manifest::parse_text(text).map_err(ApiError::BadRequest)?,
+            (None, Some(object)) => vec![object_document(object).map_err(ApiError::BadRequest)?],
+            _ => return Err(ApiError::bad_request("", "give either `manifest` or `workspace`")),
+        };
+        if self.if_generation.is_some() && documents.len() > 1 {
+            let message = "goes with a single document: generations are counted for each workspace";
+            return Err(ApiError::bad_request("ifGeneration", message));
+        }
+        Ok(documents)
+    }
+}
+
+/// JSON is YAML; the lines that it is written on here are nobody's business.
+fn object_document(object: &Value) -> Result<Document, Issues> {
+    let under = |mut issue: Issue| {
+        issue.path.insert(0, "workspace".to_owned());
+        issue
+    };
+    match manifest::parse("workspace", object.to_string().as_bytes()) {
+        Ok(mut documents) if documents.len() == 1 => Ok(documents.remove(0).document),
+        Ok(_) => Err(Issues(vec![Issue::new("workspace", "is one object")])),
+        Err(bad) => Err(Issues(bad.faults.into_iter().map(|fault| under(fault.issue)).collect())),
+    }
 }
 
 /// What became, or would become, of each document.
@@ -305,6 +336,8 @@ pub struct AgentInfo {
     pub uptime: f64,
     /// How many workspaces it has.
     pub workspaces_count: u64,
+    /// The image of workspaces that name none.
+    pub image: String,
     /// The engine; absent when it does not answer.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub docker: Option<EngineSeen>,

@@ -9,7 +9,7 @@ use crate::model::desired::Goal;
 use crate::model::observed::{EngineSeen, FileFault, Seen};
 use crate::model::{Action, DiskUsage, Event, Name, Reason, Variant, Verdict, Workspace};
 use crate::plan::{self, Look};
-use crate::runtime::Progress;
+use crate::runtime::{Orphans, Progress};
 
 /// What others may ask of the controller. None of it changes what is wanted: that is written to the store.
 #[async_trait]
@@ -49,8 +49,11 @@ pub trait Handle: Send + Sync {
     /// Host ports that somebody listens on, containers of workspaces included; none where nobody can look.
     async fn ports_in_use(&self) -> BTreeSet<u16>;
 
-    /// How many containers and volumes bear this agent's id and belong to no workspace; `None` where nobody could look.
-    async fn orphans(&self) -> Option<usize>;
+    /// Containers and volumes that bear this agent's id and belong to no workspace.
+    ///
+    /// # Errors
+    /// Nobody could look.
+    async fn orphans(&self) -> Result<Orphans, String>;
 
     /// Builds a variant of the agent's own image (left out: what `imageTag` is), also when there is one; progress line by
     /// line.
@@ -153,10 +156,9 @@ impl Handle for Controller {
         self.parts.runtime.ports_in_use().await
     }
 
-    async fn orphans(&self) -> Option<usize> {
+    async fn orphans(&self) -> Result<Orphans, String> {
         let known = self.parts.intent.list().values().map(|workspace| workspace.metadata.uid.clone()).collect();
-        let orphans = self.parts.runtime.orphans(&known).await.ok()?;
-        Some(orphans.containers.len() + orphans.volumes.len())
+        self.parts.runtime.orphans(&known).await.map_err(|error| error.to_string())
     }
 
     async fn build_image(&self, variant: Option<Variant>, progress: Progress<'_>) -> Result<(), String> {

@@ -18,6 +18,12 @@ pub struct Config {
     pub port: u16,
     /// The addresses of the API.
     pub bind: Vec<String>,
+    /// Speak TLS.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub tls: Option<TlsConfig>,
+    /// Speak without TLS also on addresses that the whole internet reaches.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub allow_plain_http: bool,
     /// What comes before a workspace's name in the names of its container and volumes.
     pub workspace_prefix: String,
     /// The image of workspaces that name none.
@@ -41,6 +47,8 @@ impl Default for Config {
         Self {
             port: 7391,
             bind: vec!["127.0.0.1".to_owned()],
+            tls: None,
+            allow_plain_http: false,
             workspace_prefix: "workspace-".to_owned(),
             image_tag: "workspace-base".to_owned(),
             ssh_ports: PortRange { first: 22000, last: 22999 },
@@ -78,6 +86,8 @@ impl LiveConfig {
         let later = [
             ("port", next.port != new.port),
             ("bind", next.bind != new.bind),
+            ("tls", next.tls != new.tls),
+            ("allowPlainHttp", next.allow_plain_http != new.allow_plain_http),
             ("workspacePrefix", next.workspace_prefix != new.workspace_prefix),
             ("imageTag", next.image_tag != new.image_tag),
             ("sshPorts", next.ssh_ports != new.ssh_ports),
@@ -90,6 +100,16 @@ impl LiveConfig {
         *now = Arc::new(next);
         later.into_iter().filter(|(_, differs)| *differs).map(|(key, _)| key).collect()
     }
+}
+
+/// What TLS needs: files in PEM, read when the agent starts.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct TlsConfig {
+    /// The certificate, and those that it stands on.
+    pub cert: String,
+    /// Its private key.
+    pub key: String,
 }
 
 /// The engine and what is shared on it.

@@ -1,7 +1,11 @@
 //! The files of Perry's folder that more than one room knows: their names, and the forms of the small ones.
 
+use std::collections::BTreeMap;
+
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
+
+use super::Secret;
 
 /// The agent's settings.
 pub const CONFIG: &str = "config.json";
@@ -58,6 +62,9 @@ pub struct ClientConfig {
     /// The agent to talk to, as `host:port`; left out: the one of this folder.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub worker: Option<String>,
+    /// The access token for each agent, by its id, or by `host:port` where that is all that is known of it.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub tokens: BTreeMap<String, Secret>,
     /// What a newer version put there.
     #[serde(flatten)]
     pub other: serde_json::Map<String, serde_json::Value>,

@@ -1,6 +1,7 @@
 //! The nouns: what people write ([`Workspace`]), what must then exist ([`Desired`]), what is there ([`Observed`]),
 //! what is done about it ([`Action`]) and what is said of it ([`View`]). Pure: no tokio, no I/O, no clock, no randomness.
 
+pub mod access;
 pub mod action;
 pub mod admission;
 pub mod condition;
@@ -11,10 +12,12 @@ pub mod explain;
 pub mod files;
 pub mod issue;
 pub mod manifest;
+pub mod mask;
 pub mod name;
 pub mod nearest;
 pub mod observed;
 pub mod quantity;
+pub mod reach;
 pub mod repository;
 pub mod schema;
 pub mod shown;
@@ -29,6 +32,7 @@ pub mod verdict;
 pub mod view;
 pub mod workspace;
 
+pub use access::{Caller, Role, Secret};
 pub use action::Action;
 pub use condition::{Condition, ConditionStatus, ConditionType};
 pub use config::{Config, LiveConfig};

@@ -88,6 +88,16 @@ pub struct EngineSeen {
     pub runtimes: Vec<String>,
 }
 
+/// The runtime that gives Docker inside without privileges.
+pub const SYSBOX: &str = "sysbox-runc";
+
+impl EngineSeen {
+    /// Whether Docker inside a workspace needs no privileged container.
+    pub fn isolates(&self) -> bool {
+        self.runtimes.iter().any(|runtime| runtime == SYSBOX)
+    }
+}
+
 /// A container.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ContainerSeen {

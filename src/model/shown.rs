@@ -1,13 +1,13 @@
 //! A view on its way to clients.
 
 use std::ops::Deref;
-use std::sync::OnceLock;
+use std::sync::{Arc, OnceLock};
 
 use schemars::{JsonSchema, Schema, SchemaGenerator};
 use serde::{Deserialize, Deserializer, Serialize, Serializer, ser};
 use serde_json::value::{RawValue, to_raw_value};
 
-use super::View;
+use super::{View, mask};
 
 /// A [`View`] that no longer changes, with its JSON: written when it is first asked for, and once however many lists and
 /// watchers it goes to. To writing it goes most of the time that a list takes.
@@ -15,19 +15,28 @@ use super::View;
 pub struct Shown {
     view: View,
     json: OnceLock<Box<RawValue>>,
+    /// The same for those who may only look, where that is another one.
+    masked: OnceLock<Option<Arc<Shown>>>,
 }
 
 impl Shown {
     /// Changes the view; what was written of it is gone.
     pub fn change(&mut self, change: impl FnOnce(&mut View)) {
         self.json = OnceLock::new();
+        self.masked = OnceLock::new();
         change(&mut self.view);
+    }
+
+    /// What those see of it who may only look: without what looks like a secret.
+    pub fn masked(self: &Arc<Self>) -> Arc<Self> {
+        let masked = self.masked.get_or_init(|| mask::masked(&self.view).map(|view| Arc::new(view.into())));
+        masked.as_ref().unwrap_or(self).clone()
     }
 }
 
 impl From<View> for Shown {
     fn from(view: View) -> Self {
-        Self { view, json: OnceLock::new() }
+        Self { view, json: OnceLock::new(), masked: OnceLock::new() }
     }
 }
 
@@ -107,6 +116,22 @@ mod tests {
         let written = shown.json.get().map(|json| json.get().as_ptr());
         assert_eq!(serde_json::to_string(&[&shown]).expect("json"), first);
         assert_eq!(shown.json.get().map(|json| json.get().as_ptr()), written);
+    }
+
+    #[test]
+    fn who_may_only_look_sees_no_secrets_and_is_given_the_same_view_where_there_are_none() {
+        let plain = Arc::new(shown());
+        assert!(Arc::ptr_eq(&plain, &plain.masked()));
+        let mut secret = shown();
+        secret.change(|view| {
+            view.spec.env.insert("A_TOKEN".to_owned(), "hunter2".to_owned());
+            view.spec.env.insert("EDITOR".to_owned(), "vim".to_owned());
+        });
+        let secret = Arc::new(secret);
+        let text = serde_json::to_string(&secret.masked()).expect("json");
+        assert!(!text.contains("hunter2") && text.contains("\"A_TOKEN\":\"***\"") && text.contains("vim"), "{text}");
+        assert!(Arc::ptr_eq(&secret.masked(), &secret.masked()), "made once");
+        assert!(serde_json::to_string(&secret).expect("json").contains("hunter2"));
     }
 
     #[test]

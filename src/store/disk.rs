@@ -237,16 +237,24 @@ pub fn read_or_create(disk: &dyn Disk, name: &str, limit: u64, content: &str) ->
         Err(error) if error.kind() == io::ErrorKind::NotFound => {}
         Err(error) => return Err(StoreError::reading(name, error)),
     }
-    // Complete before it has its name: a crash leaves a whole file or none.
+    replace(disk, name, content.as_bytes())?;
+    Ok((content.to_owned(), true))
+}
+
+/// Writes a small file, over the one that may be there. It is complete before it has its name: a crash leaves the old one
+/// or the new one.
+///
+/// # Errors
+/// It cannot be written; then it is as it was, but may not outlast a crash where only the folder could not be synced.
+pub fn replace(disk: &dyn Disk, name: &str, content: &[u8]) -> Result<(), StoreError> {
     let temporary = format!("{name}.tmp");
     let write = || {
         remove_if_there(disk, &temporary)?;
-        disk.write_new(&temporary, content.as_bytes())?;
+        disk.write_new(&temporary, content)?;
         disk.rename(&temporary, name)?;
         disk.sync_dir()
     };
-    write().map_err(|error| StoreError::writing(name, error))?;
-    Ok((content.to_owned(), true))
+    write().map_err(|error| StoreError::writing(name, error))
 }
 
 /// Removes a name that may be gone already.

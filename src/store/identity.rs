@@ -1,13 +1,11 @@
 //! Who this agent is: `agent.id`, and what its secrets are made of: `agent.key`. Both are made once.
 
 use std::fmt;
-use std::fs::File;
-use std::io::Read;
 
 use uuid::Uuid;
 
-use super::StoreError;
 use super::disk::{Disk, read_or_create};
+use super::{StoreError, random};
 use crate::model::files::{AGENT_ID, AGENT_KEY};
 
 /// The longest `agent.id` or `agent.key` that is read.
@@ -50,36 +48,12 @@ pub fn load(disk: &dyn Disk) -> Result<Identity, StoreError> {
         message: "it must hold one UUID, the value of the agent label on this agent's containers and volumes"
             .to_owned(),
     })?;
-    let (key, _) = read_or_create(disk, AGENT_KEY, LIMIT, &format!("{}\n", hex(&random()?)))?;
-    let key = unhex(key.trim()).ok_or_else(|| StoreError::Damaged {
+    let (key, _) = read_or_create(disk, AGENT_KEY, LIMIT, &format!("{}\n", random::hex(&random::bytes::<32>()?)))?;
+    let key = random::unhex(key.trim()).ok_or_else(|| StoreError::Damaged {
         file: AGENT_KEY.to_owned(),
         message: "it must hold 64 hexadecimal digits; remove it to have a new one made".to_owned(),
     })?;
     Ok(Identity { id: id.to_string(), key: AgentKey(key) })
-}
-
-fn random() -> Result<[u8; 32], StoreError> {
-    let mut bytes = [0; 32];
-    let source = "/dev/urandom";
-    File::open(source)
-        .and_then(|mut file| file.read_exact(&mut bytes))
-        .map_err(|error| StoreError::reading(source, error))?;
-    Ok(bytes)
-}
-
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
-}
-
-fn unhex(text: &str) -> Option<[u8; 32]> {
-    if text.len() != 64 || !text.bytes().all(|byte| byte.is_ascii_hexdigit()) {
-        return None;
-    }
-    let mut bytes = [0; 32];
-    for (index, byte) in bytes.iter_mut().enumerate() {
-        *byte = u8::from_str_radix(&text[2 * index..2 * index + 2], 16).ok()?;
-    }
-    Some(bytes)
 }
 
 #[cfg(test)]

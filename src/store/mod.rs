@@ -4,7 +4,9 @@
 //! however many edits wait. An agent starts with [`folder::prepare`], [`lock::HeldLock::take`], [`config::load`],
 //! [`Store::open`] and then [`identity::load`], in this order: a folder without `agent.id` is a new one.
 
+pub mod audit;
 mod changes;
+pub mod client;
 mod commit;
 pub mod config;
 pub mod core;
@@ -17,8 +19,10 @@ mod intent;
 pub mod lock;
 pub mod migrate;
 pub mod outside;
+pub mod random;
 pub mod sim_disk;
 pub mod sources;
+pub mod tokens;
 mod writer;
 
 use std::collections::BTreeMap;

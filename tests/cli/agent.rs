@@ -7,18 +7,20 @@ use std::sync::{Arc, Mutex};
 
 use async_trait::async_trait;
 use futures::{Stream, StreamExt, stream};
-use perry::api::{self, Api, Edit, Guard, Identity, Intents, Limits, Parts, Shutdown};
+use perry::api::{self, Api, Auth, Door, Edit, Guard, Identity, Intents, Limits, Metrics, Parts, Shutdown};
 use perry::clock::{Clock, SystemClock};
-use perry::contract::LogLine;
 use perry::contract::usage::{Disk, Measured};
 use perry::contract::worker::{ExecRequest, ExecResponse};
+use perry::contract::{LogLine, Table};
 use perry::controller::Controller;
-use perry::model::files::{AGENT_ID, AGENT_LOCK, AgentLock};
-use perry::model::{Config, LiveConfig, Name, Shown, State, Uid, Workspace};
+use perry::model::files::{AGENT_ID, AGENT_LOCK, AgentLock, CLIENT};
+use perry::model::{Config, LiveConfig, Name, Role, Shown, State, Uid, Workspace};
 use perry::plan;
 use perry::runtime::fake::{Script, World};
 use perry::runtime::{Attach, Duplex, LogLines, LogsWanted, RuntimeError};
-use perry::store::{Intent, IntentError};
+use perry::store::audit::Audit;
+use perry::store::tokens::{Tokens, Wanted};
+use perry::store::{Intent, IntentError, OsDisk};
 use perry::watch::Hub;
 use tokio::sync::broadcast;
 
@@ -30,6 +32,8 @@ pub(crate) struct Agent {
     pub(crate) folder: tempfile::TempDir,
     pub(crate) world: World,
     address: std::net::SocketAddr,
+    /// An admin's.
+    token: String,
     shutdown: Shutdown,
     thread: Option<std::thread::JoinHandle<()>>,
 }
@@ -41,15 +45,15 @@ impl Agent {
         let end = shutdown.clone();
         let thread = std::thread::spawn(move || {
             let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
-            runtime.block_on(serve(script, end, |address, world| {
-                tell.send((address, world)).expect("somebody waits");
+            runtime.block_on(serve(script, end, |address, world, token| {
+                tell.send((address, world, token)).expect("somebody waits");
             }));
         });
-        let (address, world) = told.recv().expect("it starts");
+        let (address, world, token) = told.recv().expect("it starts");
         let folder = tempfile::tempdir().expect("a folder");
-        let client = format!("{{\"worker\": \"{address}\"}}");
-        std::fs::write(folder.path().join("client.json"), client).expect("written");
-        Self { folder, world, address, shutdown, thread: Some(thread) }
+        let client = serde_json::json!({"worker": address, "tokens": {address.to_string(): token}});
+        std::fs::write(folder.path().join(CLIENT), client.to_string()).expect("written");
+        Self { folder, world, address, token, shutdown, thread: Some(thread) }
     }
 
     /// A folder as an agent leaves it that was killed while it listened at this agent's address.
@@ -63,10 +67,12 @@ impl Agent {
         };
         std::fs::write(folder.path().join(AGENT_LOCK), serde_json::to_vec(&lock).expect("JSON")).expect("written");
         std::fs::write(folder.path().join(AGENT_ID), format!("{id}\n")).expect("written");
+        let client = serde_json::json!({"tokens": {id: self.token}});
+        std::fs::write(folder.path().join(CLIENT), client.to_string()).expect("written");
         folder
     }
 
-    /// The folder of this agent itself, without a client.json.
+    /// The folder of this agent itself; its client.json names no other.
     pub(crate) fn own_folder(&self) -> tempfile::TempDir {
         self.left_by(ID)
     }
@@ -81,7 +87,11 @@ impl Drop for Agent {
     }
 }
 
-async fn serve(script: impl Script + 'static, shutdown: Shutdown, started: impl FnOnce(std::net::SocketAddr, World)) {
+async fn serve(
+    script: impl Script + 'static,
+    shutdown: Shutdown,
+    started: impl FnOnce(std::net::SocketAddr, World, String),
+) {
     let clock: Arc<dyn Clock> = Arc::new(SystemClock::new());
     let config = Config { port: 0, ..Config::default() };
     let world = World::new(clock.clone(), script);
@@ -97,20 +107,42 @@ async fn serve(script: impl Script + 'static, shutdown: Shutdown, started: impl 
         doubt: std::time::Duration::ZERO,
         seed: 1,
     });
+    let folder = tempfile::tempdir().expect("a folder");
+    let disk = OsDisk::new(folder.path());
+    let tokens = Arc::new(Tokens::open(Box::new(disk.clone()), clock.clone()).expect("none yet"));
+    let name = "admin".parse().expect("a name");
+    let wanted = Wanted { name, role: Role::Admin, workspaces: None, allow_host: false, expires_in: None };
+    let (token, _) = tokens.create(wanted).expect("made");
+    let listening = api::listen(&config).await.expect("a free port");
+    let address = listening.addresses()[0];
     let api = Api::new(Parts {
         store: store.clone(),
         hub,
         controller: controller.clone(),
         attach: Arc::new(Echo),
         config: Arc::new(LiveConfig::new(config.clone())),
-        identity: Identity { id: ID.to_owned(), hostname: "devbox".to_owned(), started: clock.wall() },
+        identity: Identity {
+            id: ID.to_owned(),
+            hostname: "devbox".to_owned(),
+            started: clock.wall(),
+            urls: vec![format!("http://{address}")],
+        },
+        clock: clock.clone(),
+        shutdown: shutdown.clone(),
+        tokens: tokens.clone(),
+        disk: Arc::new(Mutex::new(Box::new(disk))),
+    });
+    started(address, world, token.0);
+    let router = api::router(Door {
+        service: Arc::new(Table(Arc::new(api))),
+        guard: Guard::new(ID, "devbox", listening.addresses(), &[]).expect("good origins"),
+        auth: Auth::new(tokens, clock.clone()),
+        records: Arc::new(Audit::new(folder.path())),
         clock,
+        metrics: Arc::new(Metrics::new()),
+        limits: Limits::default(),
         shutdown: shutdown.clone(),
     });
-    let listening = api::listen(&config).await.expect("a free port");
-    started(listening.addresses()[0], world);
-    let guard = Guard::new(ID, listening.addresses(), &[]).expect("good origins");
-    let router = api::router(Arc::new(api), guard, Limits::default(), shutdown.clone());
     let ended = async {
         shutdown.begun().await;
         controller.shutdown();

@@ -11,8 +11,8 @@ use std::time::{Duration, Instant};
 use perry::client::{Client, Goal, Progress, Wait};
 use perry::contract::types::{ApplyInput, NameInput};
 use perry::contract::{WatchFrame, WatchKind};
-use perry::model::files::{AGENT_ID, AGENT_LOCK, AgentLock};
-use perry::model::{ConditionType, Name, Shown, View};
+use perry::model::files::{AGENT_ID, AGENT_LOCK, AgentLock, CLIENT, ClientConfig};
+use perry::model::{ConditionType, Name, Secret, Shown, View};
 use tokio::process::{Child, Command};
 
 use crate::PATIENCE;
@@ -26,6 +26,14 @@ const FIRST_PORT: u16 = 12_000;
 /// The program: the release binary where `make test` built one, else the one of this build.
 fn program() -> PathBuf {
     std::env::var_os("PERRY_BIN").map_or_else(|| PathBuf::from(env!("CARGO_BIN_EXE_perry")), PathBuf::from)
+}
+
+/// What the agent of a folder has the command line say who it is.
+fn token(folder: &Path) -> Secret {
+    let text = std::fs::read(folder.join(CLIENT)).expect("the agent wrote it before it listened");
+    let client: ClientConfig = serde_json::from_slice(&text).expect("JSON");
+    let id = std::fs::read_to_string(folder.join(AGENT_ID)).expect("an id");
+    client.tokens[id.trim()].clone()
 }
 
 /// What a command line printed, and how it ended.
@@ -126,7 +134,7 @@ impl Agent {
         let id = child.id().expect("a process");
         loop {
             if let Some(address) = address(self.folder.path(), id) {
-                self.client = Client::new(&address);
+                self.client = Client::new(&address).with_token(token(self.folder.path()));
                 self.process = Some(child);
                 return;
             }

@@ -1,4 +1,4 @@
-// What web and mobile do, with the stock client: node client.mjs http://127.0.0.1:PORT
+// What web and mobile do, with the stock client: node client.mjs http://127.0.0.1:PORT TOKEN
 import assert from 'node:assert/strict'
 import net from 'node:net'
 import { createORPCClient, isDefinedError, ORPCError } from '@orpc/client'
@@ -7,10 +7,11 @@ import { ClientRetryPlugin } from '@orpc/client/plugins'
 import { getEventMeta } from '@orpc/client'
 
 const agent = new URL(process.argv[2])
+const headers = { authorization: `Bearer ${process.argv[3]}` }
 
 function connect(url, options = {}) {
   const plugins = [new ClientRetryPlugin()]
-  return createORPCClient(new RPCLink({ url: `${url}rpc`, plugins, ...options }))
+  return createORPCClient(new RPCLink({ url: `${url}rpc`, plugins, headers, ...options }))
 }
 
 async function failure(promise) {

@@ -1,17 +1,25 @@
 //! An agent without engine, store and loop: it keeps views in a hub, and behaves as a name says that it should.
 
 use std::net::SocketAddr;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
 
 use async_trait::async_trait;
 use futures::{StreamExt, stream};
-use perry::api::{self, Guard, Limits, Shutdown};
+use perry::api::{self, Auth, Door, Guard, Limits, Metrics, Shutdown};
+use perry::clock::{Clock, SystemClock};
 use perry::contract::worker::ExecResponse;
 use perry::contract::*;
-use perry::model::{Config, DiskUsage, Event, Name, Phase, Shown, View};
+use perry::model::files::TOKENS;
+use perry::model::{Config, DiskUsage, Event, Name, Phase, Role, Shown, View};
+use perry::store::SimDisk;
+use perry::store::audit::{Record, Records};
+use perry::store::tokens::{Entry, Tokens, Wanted};
 use perry::watch::{Cursor, FrameKind, Hub};
 use serde_json::json;
+use sha2::{Digest, Sha256};
+
+use crate::raw::{self, Answer, Open};
 
 /// Which agent it is.
 pub(crate) const ID: &str = "6d2f9f2c-27a6-4a9b-a3d4-51a7b1b2f001";
@@ -24,6 +32,44 @@ pub(crate) struct Agent {
     /// Streams whose producer is alive.
     pub(crate) producers: Arc<AtomicUsize>,
     pub(crate) served: tokio::task::JoinHandle<()>,
+    pub(crate) tokens: Arc<Tokens>,
+    pub(crate) records: Arc<Kept>,
+    /// An admin's.
+    pub(crate) token: String,
+}
+
+/// Records as lines of JSON.
+#[derive(Default)]
+pub(crate) struct Kept(Mutex<Vec<serde_json::Value>>);
+
+impl Records for Kept {
+    fn record(&self, record: &Record<'_>) {
+        self.0.lock().expect("records").push(serde_json::to_value(record).expect("JSON"));
+    }
+}
+
+impl Kept {
+    pub(crate) fn all(&self) -> Vec<serde_json::Value> {
+        self.0.lock().expect("records").clone()
+    }
+}
+
+/// Has agents on a new disk know an admin's token, the same all the time.
+fn known(disk: &SimDisk) -> String {
+    let secret = "ab".repeat(32);
+    let hash: String = Sha256::digest(&secret).iter().map(|byte| format!("{byte:02x}")).collect();
+    let entry = json!({
+        "id": "00000001", "name": "admin", "role": "admin", "created": "2025-01-10T15:30:00Z", "hash": hash,
+    });
+    let document = json!({ "schemaVersion": 1, "tokens": [entry] });
+    disk.outside_write(TOKENS, document.to_string().as_bytes());
+    format!("perry_00000001_{secret}")
+}
+
+/// A token to make.
+pub(crate) fn wanted(name: &str, role: Role) -> Wanted {
+    let name = name.parse().expect("a name");
+    Wanted { name, role, workspaces: None, allow_host: false, expires_in: None }
 }
 
 impl Agent {
@@ -37,13 +83,60 @@ impl Agent {
     pub(crate) async fn with(limits: Limits, config: Config) -> Self {
         let hub = Hub::new(&uuid::Uuid::new_v4().to_string(), perry::watch::Limits::default()).expect("a boot id");
         let (shutdown, producers) = (Shutdown::new(), Arc::new(AtomicUsize::new(0)));
-        let server = Fake { hub: hub.clone(), shutdown: shutdown.clone(), producers: producers.clone() };
+        let clock: Arc<dyn Clock> = Arc::new(SystemClock::new());
+        let disk = SimDisk::new();
+        let token = known(&disk);
+        let tokens = Arc::new(Tokens::open(Box::new(disk), clock.clone()).expect("they open"));
+        let server =
+            Fake { tokens: tokens.clone(), hub: hub.clone(), shutdown: shutdown.clone(), producers: producers.clone() };
+        let service: Arc<dyn Service> = Arc::new(Table(Arc::new(server)));
         let listening = api::listen(&config).await.expect("a free port");
         let address = listening.addresses()[0];
-        let guard = Guard::new(ID, listening.addresses(), &config.allowed_origins).expect("good origins");
-        let router = api::router(Arc::new(server), guard, limits, shutdown.clone());
+        let records = Arc::new(Kept::default());
+        let router = api::router(Door {
+            service,
+            guard: Guard::new(ID, "devbox", listening.addresses(), &config.allowed_origins).expect("good origins"),
+            auth: Auth::new(tokens.clone(), clock.clone()),
+            records: records.clone(),
+            clock,
+            metrics: Arc::new(Metrics::new()),
+            limits,
+            shutdown: shutdown.clone(),
+        });
         let served = tokio::spawn(api::serve(listening, router, limits, shutdown.clone()));
-        Self { address, hub, shutdown, producers, served }
+        Self { address, hub, shutdown, producers, served, tokens, records, token }
+    }
+
+    /// Makes a token.
+    pub(crate) fn token(&self, wanted: Wanted) -> String {
+        self.tokens.create(wanted).expect("made").0.0
+    }
+
+    /// What says that an admin calls.
+    pub(crate) fn bearer(&self) -> String {
+        format!("Bearer {}", self.token)
+    }
+
+    /// Sends a request as an admin, unless the headers say who calls.
+    pub(crate) async fn send(&self, method: &str, target: &str, headers: &[(&str, &str)], body: &[u8]) -> Answer {
+        let bearer = self.bearer();
+        let mut headers = headers.to_vec();
+        if !headers.iter().any(|(name, _)| name.eq_ignore_ascii_case("authorization")) {
+            headers.push(("authorization", &bearer));
+        }
+        raw::send(self.address, method, target, &headers, body).await
+    }
+
+    /// Posts JSON to a procedure, as an admin.
+    pub(crate) async fn post(&self, path: &str, body: &str) -> Answer {
+        self.send("POST", &format!("/rpc/{path}"), &[("content-type", "application/json")], body.as_bytes()).await
+    }
+
+    /// Opens a stream, as an admin.
+    pub(crate) async fn open(&self, path: &str, headers: &[(&str, &str)], body: &str) -> Open {
+        let bearer = self.bearer();
+        let headers: Vec<_> = headers.iter().copied().chain([("authorization", bearer.as_str())]).collect();
+        Open::post(self.address, path, &headers, body).await
     }
 
     /// Waits until so many producers are alive.
@@ -74,7 +167,13 @@ pub(crate) fn view(name: &str, generation: u64) -> View {
     serde_json::from_value(view).expect("a view")
 }
 
+fn info(entry: Entry) -> TokenInfo {
+    let Entry { id, name, role, workspaces, allow_host, created, expires, last_used, .. } = entry;
+    TokenInfo { id, name, role, workspaces, allow_host, created, expires, last_used }
+}
+
 struct Fake {
+    tokens: Arc<Tokens>,
     hub: Hub<Shown>,
     shutdown: Shutdown,
     producers: Arc<AtomicUsize>,
@@ -114,15 +213,15 @@ impl Fake {
 
 #[async_trait]
 impl Procedures for Fake {
-    async fn list_workspaces(&self, _: NoInput) -> Result<Vec<Arc<Shown>>, ApiError> {
+    async fn list_workspaces(&self, _: &Call, _: NoInput) -> Result<Vec<Arc<Shown>>, ApiError> {
         Ok(self.hub.list().0)
     }
 
-    async fn get_workspace(&self, input: NameInput) -> Result<Arc<Shown>, ApiError> {
+    async fn get_workspace(&self, _: &Call, input: NameInput) -> Result<Arc<Shown>, ApiError> {
         self.get(&input.name)
     }
 
-    async fn create_workspace(&self, input: CreateInput) -> Result<Arc<Shown>, ApiError> {
+    async fn create_workspace(&self, _: &Call, input: CreateInput) -> Result<Arc<Shown>, ApiError> {
         if self.hub.get(input.name.as_str()).is_some() {
             let message = format!("Workspace {} already exists", input.name);
             return Err(Conflict::new(ConflictReason::Exists, &input.name, message).into());
@@ -131,25 +230,25 @@ impl Procedures for Fake {
         self.get(&input.name)
     }
 
-    async fn delete_workspace(&self, input: NameInput) -> Result<DeleteOutput, ApiError> {
+    async fn delete_workspace(&self, _: &Call, input: NameInput) -> Result<DeleteOutput, ApiError> {
         self.get(&input.name)?;
         self.hub.remove(input.name.as_str());
         Ok(DeleteOutput { success: true })
     }
 
-    async fn start_workspace(&self, input: StartInput) -> Result<Arc<Shown>, ApiError> {
+    async fn start_workspace(&self, _: &Call, input: StartInput) -> Result<Arc<Shown>, ApiError> {
         self.set(&input.name, Phase::Running)
     }
 
-    async fn stop_workspace(&self, input: NameInput) -> Result<Arc<Shown>, ApiError> {
+    async fn stop_workspace(&self, _: &Call, input: NameInput) -> Result<Arc<Shown>, ApiError> {
         self.set(&input.name, Phase::Stopped)
     }
 
-    async fn restart_workspace(&self, input: RestartInput) -> Result<Arc<Shown>, ApiError> {
+    async fn restart_workspace(&self, _: &Call, input: RestartInput) -> Result<Arc<Shown>, ApiError> {
         self.set(&input.name, Phase::Running)
     }
 
-    async fn apply_workspaces(&self, input: ApplyInput) -> Result<ApplyOutput, ApiError> {
+    async fn apply_workspaces(&self, _: &Call, input: ApplyInput) -> Result<ApplyOutput, ApiError> {
         let name = input.workspace.as_ref().and_then(|it| it["metadata"]["name"].as_str()?.parse::<Name>().ok());
         let name = name.ok_or_else(|| ApiError::bad_request("workspace.metadata.name", "it has no name"))?;
         let existed = self.hub.get(name.as_str()).is_some();
@@ -166,43 +265,79 @@ impl Procedures for Fake {
         })
     }
 
-    async fn plan_workspaces(&self, input: ApplyInput) -> Result<ApplyOutput, ApiError> {
-        self.apply_workspaces(ApplyInput { dry_run: true, ..input }).await
+    async fn plan_workspaces(&self, call: &Call, input: ApplyInput) -> Result<ApplyOutput, ApiError> {
+        self.apply_workspaces(call, ApplyInput { dry_run: true, ..input }).await
     }
 
-    async fn exec_workspace(&self, input: ExecInput) -> Result<ExecResponse, ApiError> {
+    async fn exec_workspace(&self, _: &Call, input: ExecInput) -> Result<ExecResponse, ApiError> {
         let stdout = input.command.join(" ");
         Ok(ExecResponse { stdout, stderr: String::new(), exit_code: 0, truncated: false })
     }
 
-    async fn sync_workspace(&self, input: NameInput) -> Result<(), ApiError> {
+    async fn sync_workspace(&self, _: &Call, input: NameInput) -> Result<(), ApiError> {
         self.get(&input.name).map(drop)
     }
 
-    async fn disk_usage(&self, input: NameInput) -> Result<DiskUsage, ApiError> {
+    async fn disk_usage(&self, _: &Call, input: NameInput) -> Result<DiskUsage, ApiError> {
         self.get(&input.name)?;
         Ok(DiskUsage { volumes: Vec::new(), container: Some(1) })
     }
 
-    async fn agent_info(&self, _: NoInput) -> Result<AgentInfo, ApiError> {
+    async fn agent_info(&self, _: &Call, _: NoInput) -> Result<AgentInfo, ApiError> {
         let info = json!({
             "id": "0", "version": "0.1.0", "hostname": "devbox", "pid": 1, "started": "2025-01-10T15:30:00Z",
-            "uptime": 12.5, "workspacesCount": 1,
+            "uptime": 12.5, "workspacesCount": 1, "image": "workspace-base",
         });
         Ok(serde_json::from_value(info).expect("an agent info"))
     }
 
-    async fn kill_agent(&self, _: NoInput) -> Result<(), ApiError> {
+    async fn kill_agent(&self, _: &Call, _: NoInput) -> Result<(), ApiError> {
         self.shutdown.begin();
         Ok(())
     }
 
-    async fn get_config(&self, _: NoInput) -> Result<Config, ApiError> {
-        Ok(Config::default())
+    async fn get_config(&self, _: &Call, _: NoInput) -> Result<ConfigShown, ApiError> {
+        Ok(ConfigShown::default())
     }
 
-    async fn watch_workspaces(&self, _: NoInput, resume: Option<String>) -> Result<Events<WatchFrame>, ApiError> {
-        let cursor = resume.and_then(|text| text.parse::<Cursor>().ok());
+    async fn set_worker(&self, _: &Call, input: SetWorkerInput) -> Result<ConfigShown, ApiError> {
+        Ok(ConfigShown { worker: Some(input.worker), ..ConfigShown::default() })
+    }
+
+    async fn list_orphans(&self, _: &Call, _: NoInput) -> Result<Orphans, ApiError> {
+        Ok(Orphans::default())
+    }
+
+    async fn create_token(&self, _: &Call, input: CreateTokenInput) -> Result<NewToken, ApiError> {
+        let wanted = Wanted {
+            name: input.name,
+            role: input.role,
+            workspaces: input.workspaces,
+            allow_host: input.allow_host,
+            expires_in: None,
+        };
+        let (token, entry) = self.tokens.create(wanted).map_err(|error| ApiError::Unavailable(error.to_string()))?;
+        Ok(NewToken { token, info: info(entry), agent: ID.to_owned() })
+    }
+
+    async fn list_tokens(&self, _: &Call, _: NoInput) -> Result<Vec<TokenInfo>, ApiError> {
+        Ok(self.tokens.list().into_iter().map(info).collect())
+    }
+
+    async fn revoke_token(&self, _: &Call, input: RevokeTokenInput) -> Result<TokenInfo, ApiError> {
+        self.tokens.revoke(&input.name).map(info).map_err(|_| ApiError::NoToken(input.name))
+    }
+
+    async fn offer_pairing(&self, _: &Call, _: CreateTokenInput) -> Result<PairOffer, ApiError> {
+        Err(ApiError::Unavailable("not here".to_owned()))
+    }
+
+    async fn claim_pairing(&self, _: &Call, _: ClaimInput) -> Result<NewToken, ApiError> {
+        Err(ApiError::Forbidden("not here".to_owned()))
+    }
+
+    async fn watch_workspaces(&self, call: &Call, _: NoInput) -> Result<Events<WatchFrame>, ApiError> {
+        let cursor = call.resume.clone().and_then(|text| text.parse::<Cursor>().ok());
         let state = (self.hub.subscribe(cursor.as_ref()), Alive::new(&self.producers));
         let frames = stream::unfold(state, |(mut subscription, alive)| async {
             let item = subscription.next().await.map_err(|error| ApiError::Unavailable(error.to_string()));
@@ -215,7 +350,7 @@ impl Procedures for Fake {
         Ok(frames.boxed())
     }
 
-    async fn workspace_events(&self, input: EventsInput, _: Option<String>) -> Result<Events<Event>, ApiError> {
+    async fn workspace_events(&self, _: &Call, input: EventsInput) -> Result<Events<Event>, ApiError> {
         let name = input.name.unwrap_or_else(|| "alpha".parse().expect("a name"));
         let view = self.get(&name)?;
         let event = json!({
@@ -226,16 +361,16 @@ impl Procedures for Fake {
         Ok(stream::iter([Ok(Item { id: None, value: event })]).boxed())
     }
 
-    async fn workspace_logs(&self, input: LogsInput, _: Option<String>) -> Result<Events<LogLine>, ApiError> {
+    async fn workspace_logs(&self, _: &Call, input: LogsInput) -> Result<Events<LogLine>, ApiError> {
         self.get(&input.name)?;
         Ok(stream::empty().boxed())
     }
 
-    async fn workspace_usage(&self, _: NoInput, _: Option<String>) -> Result<Events<Usage>, ApiError> {
+    async fn workspace_usage(&self, _: &Call, _: NoInput) -> Result<Events<Usage>, ApiError> {
         Ok(stream::empty().boxed())
     }
 
-    async fn build_image(&self, _: BuildInput, _: Option<String>) -> Result<Events<BuildProgress>, ApiError> {
+    async fn build_image(&self, _: &Call, _: BuildInput) -> Result<Events<BuildProgress>, ApiError> {
         let line = Ok(Item { id: None, value: BuildProgress { line: "Step 1".to_owned() } });
         let failure = Err(ApiError::Unavailable("Docker does not answer".to_owned()));
         Ok(stream::iter([line, failure]).boxed())

@@ -4,8 +4,10 @@ use std::time::Duration;
 
 use perry::api::Limits;
 use perry::client::{Client, ClientError, Goal, Progress, Wait};
-use perry::contract::{BuildInput, Code, ConflictReason, CreateInput, EventsInput, NameInput, NoInput, WatchKind};
-use perry::model::{Config, Phase, View};
+use perry::contract::{
+    BuildInput, Code, ConfigShown, ConflictReason, CreateInput, EventsInput, NameInput, NoInput, WatchKind,
+};
+use perry::model::{Config, Phase, Secret, View};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpListener;
 
@@ -21,8 +23,12 @@ fn create(name: &str) -> CreateInput {
     CreateInput { name, clone: None, image: None, env: Default::default(), ports: Vec::new() }
 }
 
+fn token(agent: &Agent) -> Secret {
+    Secret(agent.token.clone())
+}
+
 fn client(agent: &Agent) -> Client {
-    Client::new(&agent.address.to_string())
+    Client::new(&agent.address.to_string()).with_token(token(agent))
 }
 
 #[tokio::test]
@@ -36,7 +42,7 @@ async fn calls_are_typed_and_share_one_connection() {
     assert_eq!(views, [client.get_workspace(&named("alpha")).await.expect("there")]);
     let listing = client.list_rows().await.expect("a list");
     assert_eq!(listing.rows().expect("rows")[0].name, "alpha");
-    assert_eq!(client.get_config(&NoInput {}).await.expect("settings"), Config::default());
+    assert_eq!(client.get_config(&NoInput {}).await.expect("settings"), ConfigShown::default());
     let missing = client.get_workspace(&named("ghost")).await.expect_err("absent");
     assert!(missing.is(Code::NotFound) && !missing.is_unreachable(), "{missing}");
     let taken = client.create_workspace(&create("alpha")).await.expect_err("taken");
@@ -203,7 +209,7 @@ async fn a_watch_goes_on_over_a_cut_without_gap_or_double() {
             }
         }
     });
-    let mut watch = Client::new(&through.to_string()).watch();
+    let mut watch = Client::new(&through.to_string()).with_token(token(&agent)).watch();
     let mut seen = Vec::new();
     let mut next = async |until: &str| {
         while seen.last().map(String::as_str) != Some(until) {
@@ -232,10 +238,10 @@ async fn a_watch_of_no_agent_fails_at_once() {
 async fn a_client_of_one_agent_talks_to_no_other() {
     let agent = Agent::start().await;
     let address = agent.address.to_string();
-    let own = Client::only(&address, crate::agent::ID, "ours");
+    let own = Client::only(&address, crate::agent::ID, "ours").with_token(token(&agent));
     own.get_workspace(&named("alpha")).await.expect("an answer");
     assert_eq!(own.watch().next().await.expect("a frame").kind, WatchKind::Reset);
-    let other = Client::only(&address, "another", "the other one");
+    let other = Client::only(&address, "another", "the other one").with_token(token(&agent));
     let errors = [
         other.get_workspace(&named("alpha")).await.map(drop).expect_err("a call"),
         other.delete_workspace(&named("alpha")).await.map(drop).expect_err("a write"),
@@ -253,7 +259,7 @@ async fn a_client_of_one_agent_talks_to_no_other() {
 async fn a_watch_does_not_go_on_with_another_agent_that_took_the_port() {
     let agent = Agent::start().await;
     let address = agent.address;
-    let mut watch = Client::only(&address.to_string(), crate::agent::ID, "ours").watch();
+    let mut watch = Client::only(&address.to_string(), crate::agent::ID, "ours").with_token(token(&agent)).watch();
     watch.next().await.expect("a frame");
     drop(agent);
     // Whoever comes first has the port; this one answers as any other agent does.

@@ -17,7 +17,7 @@ use perry::store::{SimDisk, Store};
 use serde_json::json;
 
 use crate::raw::PATIENCE;
-use crate::world::{World, event, host_ports, name, removal, world};
+use crate::world::{World, call, event, host_ports, name, removal, world};
 
 fn create(text: &str) -> CreateInput {
     CreateInput { name: name(text), clone: None, image: None, env: Default::default(), ports: Vec::new() }
@@ -67,7 +67,7 @@ fn code<T>(result: Result<T, ApiError>) -> Code {
 
 /// Makes a workspace whose container is seen running.
 async fn running(world: &World, api: &Api, text: &str) -> Arc<Shown> {
-    api.create_workspace(create(text)).await.expect("created");
+    api.create_workspace(&call(), create(text)).await.expect("created");
     world.show(text, true);
     world.hub.get(text).expect("shown")
 }
@@ -75,26 +75,29 @@ async fn running(world: &World, api: &Api, text: &str) -> Arc<Shown> {
 #[tokio::test]
 async fn what_was_created_is_stored_shown_and_listed_at_once() {
     let (world, api) = world();
-    let view = api.create_workspace(create("a")).await.expect("created");
+    let view = api.create_workspace(&call(), create("a")).await.expect("created");
     assert_eq!((view.name.as_str(), view.generation, view.ports.len()), ("a", 1, 1));
-    assert_eq!(api.list_workspaces(NoInput {}).await.expect("a list"), std::slice::from_ref(&view));
-    assert_eq!(api.get_workspace(named("a")).await.expect("there"), view);
+    assert_eq!(api.list_workspaces(&call(), NoInput {}).await.expect("a list"), std::slice::from_ref(&view));
+    assert_eq!(api.get_workspace(&call(), named("a")).await.expect("there"), view);
     assert_eq!(world.intent("a").expect("stored").metadata.uid, view.uid);
     assert_eq!(*world.changed.lock().expect("changed"), ["a"]);
-    assert_eq!(code(api.get_workspace(named("b")).await), Code::NotFound);
+    assert_eq!(code(api.get_workspace(&call(), named("b")).await), Code::NotFound);
 }
 
 #[tokio::test]
 async fn a_name_cannot_be_created_twice_nor_while_it_is_being_deleted() {
     let (world, api) = world();
-    api.create_workspace(create("a")).await.expect("created");
-    let taken = conflict(api.create_workspace(create("a")).await);
+    api.create_workspace(&call(), create("a")).await.expect("created");
+    let taken = conflict(api.create_workspace(&call(), create("a")).await);
     assert_eq!((taken.reason, taken.name.as_str()), (ConflictReason::Exists, "a"));
     assert!(taken.hint.is_some());
-    api.delete_workspace(named("a")).await.expect("accepted");
-    assert_eq!(conflict(api.create_workspace(create("a")).await).reason, ConflictReason::Deleting);
-    assert_eq!(conflict(api.start_workspace(start("a")).await).reason, ConflictReason::Deleting);
-    assert_eq!(conflict(api.apply_workspaces(manifest(&document("a", ""))).await).reason, ConflictReason::Deleting);
+    api.delete_workspace(&call(), named("a")).await.expect("accepted");
+    assert_eq!(conflict(api.create_workspace(&call(), create("a")).await).reason, ConflictReason::Deleting);
+    assert_eq!(conflict(api.start_workspace(&call(), start("a")).await).reason, ConflictReason::Deleting);
+    assert_eq!(
+        conflict(api.apply_workspaces(&call(), manifest(&document("a", ""))).await).reason,
+        ConflictReason::Deleting
+    );
     assert_eq!(world.commits(), 2);
 }
 
@@ -102,7 +105,7 @@ async fn a_name_cannot_be_created_twice_nor_while_it_is_being_deleted() {
 async fn faults_of_a_creation_are_at_the_fields_of_its_input() {
     let (world, api) = world();
     let image = Some("UPPER CASE".to_owned());
-    let found = issues(api.create_workspace(CreateInput { image, ..create("a") }).await);
+    let found = issues(api.create_workspace(&call(), CreateInput { image, ..create("a") }).await);
     assert_eq!(found[0].0, "image", "{found:?}");
     assert_eq!(world.commits(), 0);
 }
@@ -110,9 +113,9 @@ async fn faults_of_a_creation_are_at_the_fields_of_its_input() {
 #[tokio::test]
 async fn disk_usage_that_cannot_be_counted_is_an_error_that_says_why() {
     let (_world, api) = world();
-    assert_eq!(code(api.disk_usage(named("a")).await), Code::NotFound);
-    api.create_workspace(create("a")).await.expect("created");
-    let error = api.disk_usage(named("a")).await.expect_err("not counted");
+    assert_eq!(code(api.disk_usage(&call(), named("a")).await), Code::NotFound);
+    api.create_workspace(&call(), create("a")).await.expect("created");
+    let error = api.disk_usage(&call(), named("a")).await.expect_err("not counted");
     assert_eq!((error.code(), error.to_string().as_str()), (Code::ServiceUnavailable, "counting took too long"));
 }
 
@@ -121,14 +124,14 @@ async fn logs_are_those_of_one_source_or_of_all_and_none_where_there_is_no_conta
     let (world, api) = world();
     let wanted = |source, tail| LogsInput { name: named("a").name, source, tail, follow: false };
     let read = async |input| {
-        let lines = api.workspace_logs(input, None).await.map(|lines| lines.map(|item| item.expect("a line").value));
+        let lines = api.workspace_logs(&call(), input).await.map(|lines| lines.map(|item| item.expect("a line").value));
         match lines {
             Ok(lines) => Ok(lines.map(|line| format!("{} {}", line.from, line.line)).collect::<Vec<_>>().await),
             Err(error) => Err(error.code()),
         }
     };
     assert_eq!(read(wanted(None, None)).await, Err(Code::NotFound));
-    api.create_workspace(create("a")).await.expect("created");
+    api.create_workspace(&call(), create("a")).await.expect("created");
     assert_eq!(read(wanted(None, None)).await, Err(Code::PreconditionFailed));
     assert_eq!(read(wanted(None, Some(10_001))).await, Err(Code::BadRequest));
     *world.log.lock().expect("log") = Some(vec!["1".to_owned(), "2".to_owned()]);
@@ -139,13 +142,13 @@ async fn logs_are_those_of_one_source_or_of_all_and_none_where_there_is_no_conta
 #[tokio::test]
 async fn usage_is_asked_for_once_for_all_who_listen_and_not_at_all_where_nobody_does() {
     let (world, api) = world();
-    api.create_workspace(create("a")).await.expect("created");
+    api.create_workspace(&call(), create("a")).await.expect("created");
     world.show("a", true);
     let asked = || world.usages.load(Ordering::SeqCst);
     let tasks = || tokio::runtime::Handle::current().metrics().num_alive_tasks();
     let idle = tasks();
-    let mut first = api.workspace_usage(NoInput {}, None).await.expect("a stream");
-    let mut second = api.workspace_usage(NoInput {}, None).await.expect("a stream");
+    let mut first = api.workspace_usage(&call(), NoInput {}).await.expect("a stream");
+    let mut second = api.workspace_usage(&call(), NoInput {}).await.expect("a stream");
     for values in [&mut first, &mut second] {
         let value = values.next().await.expect("a value").expect("good").value;
         assert_eq!((value.name.as_str(), value.memory, value.cpu), ("a", 42, None));
@@ -161,79 +164,79 @@ async fn usage_is_asked_for_once_for_all_who_listen_and_not_at_all_where_nobody_
     };
     tokio::time::timeout(PATIENCE, ended).await.expect("nobody is asked where nobody listens");
     assert_eq!(asked(), 1);
-    let mut third = api.workspace_usage(NoInput {}, None).await.expect("a stream");
+    let mut third = api.workspace_usage(&call(), NoInput {}).await.expect("a stream");
     assert!(third.next().await.is_some());
 }
 
 #[tokio::test]
 async fn files_that_cannot_be_brought_are_an_error_that_names_each() {
     let (world, api) = world();
-    assert_eq!(code(api.sync_workspace(named("a")).await), Code::NotFound);
-    api.create_workspace(create("a")).await.expect("created");
-    assert_eq!(code(api.sync_workspace(named("a")).await), Code::PreconditionFailed, "it does not run yet");
+    assert_eq!(code(api.sync_workspace(&call(), named("a")).await), Code::NotFound);
+    api.create_workspace(&call(), create("a")).await.expect("created");
+    assert_eq!(code(api.sync_workspace(&call(), named("a")).await), Code::PreconditionFailed, "it does not run yet");
     world.show("a", true);
-    api.sync_workspace(named("a")).await.expect("brought");
+    api.sync_workspace(&call(), named("a")).await.expect("brought");
     let fault = |path: &str| FileFault { path: path.to_owned(), message: "is not there".to_owned() };
     *world.synced.lock().expect("synced") = Box::new(move |_| Ok(vec![fault("~/a"), fault("~/b")]));
-    let error = api.sync_workspace(named("a")).await.expect_err("not all");
+    let error = api.sync_workspace(&call(), named("a")).await.expect_err("not all");
     assert_eq!(error.code(), Code::PreconditionFailed);
     assert!(error.to_string().ends_with("~/a is not there; ~/b is not there"), "{error}");
     *world.synced.lock().expect("synced") = Box::new(|_| Err("the worker does not answer".to_owned()));
-    assert_eq!(code(api.sync_workspace(named("a")).await), Code::ServiceUnavailable);
+    assert_eq!(code(api.sync_workspace(&call(), named("a")).await), Code::ServiceUnavailable);
 }
 
 #[tokio::test]
 async fn start_stop_and_restart_write_only_what_changes() {
     let (world, api) = world();
-    assert_eq!(code(api.start_workspace(start("a")).await), Code::NotFound);
-    let made = api.start_workspace(StartInput { create: true, ..start("a") }).await.expect("created");
+    assert_eq!(code(api.start_workspace(&call(), start("a")).await), Code::NotFound);
+    let made = api.start_workspace(&call(), StartInput { create: true, ..start("a") }).await.expect("created");
     assert_eq!(made.generation, 1);
-    assert_eq!(api.start_workspace(start("a")).await.expect("so already").generation, 1);
+    assert_eq!(api.start_workspace(&call(), start("a")).await.expect("so already").generation, 1);
     assert_eq!(world.commits(), 1);
     for _ in 0..2 {
-        let stopped = api.stop_workspace(named("a")).await.expect("accepted");
+        let stopped = api.stop_workspace(&call(), named("a")).await.expect("accepted");
         assert_eq!((stopped.generation, stopped.spec.run), (2, Some(Run::Stopped)));
     }
     assert_eq!(world.commits(), 2);
     for generation in [3, 4] {
         let input = RestartInput { name: named("a").name, upgrade: false };
-        let again = api.restart_workspace(input).await.expect("accepted");
+        let again = api.restart_workspace(&call(), input).await.expect("accepted");
         assert_eq!((again.generation, again.spec.run), (generation, Some(Run::Running)), "each is another try");
     }
     let image = Some("other".to_owned());
-    let differs = conflict(api.start_workspace(StartInput { image, create: true, ..start("a") }).await);
+    let differs = conflict(api.start_workspace(&call(), StartInput { image, create: true, ..start("a") }).await);
     assert_eq!(differs.reason, ConflictReason::Differs);
-    assert_eq!(code(api.stop_workspace(named("b")).await), Code::NotFound);
+    assert_eq!(code(api.stop_workspace(&call(), named("b")).await), Code::NotFound);
     let absent = RestartInput { name: named("b").name, upgrade: true };
-    assert_eq!(code(api.restart_workspace(absent).await), Code::NotFound);
+    assert_eq!(code(api.restart_workspace(&call(), absent).await), Code::NotFound);
 }
 
 #[tokio::test]
 async fn delete_may_be_repeated_and_an_absent_one_is_not_found() {
     let (world, api) = world();
-    api.create_workspace(create("a")).await.expect("created");
+    api.create_workspace(&call(), create("a")).await.expect("created");
     for _ in 0..3 {
-        assert_eq!(api.delete_workspace(named("a")).await, Ok(DeleteOutput { success: true }));
+        assert_eq!(api.delete_workspace(&call(), named("a")).await, Ok(DeleteOutput { success: true }));
     }
     assert_eq!(world.commits(), 2);
-    assert!(api.stop_workspace(named("a")).await.is_ok(), "it stops anyway");
-    assert_eq!(code(api.delete_workspace(named("b")).await), Code::NotFound);
+    assert!(api.stop_workspace(&call(), named("a")).await.is_ok(), "it stops anyway");
+    assert_eq!(code(api.delete_workspace(&call(), named("b")).await), Code::NotFound);
 }
 
 #[tokio::test]
 async fn documents_are_applied_all_or_none() {
     let (world, api) = world();
     let text = [document("a", ""), document("b", "image: 'UPPER CASE'"), document("c", "tools: ['']")].join("---\n");
-    let found = issues(api.apply_workspaces(manifest(&text)).await);
+    let found = issues(api.apply_workspaces(&call(), manifest(&text)).await);
     assert!(found.iter().any(|(path, _)| path == "1.spec.image"), "{found:?}");
     assert!(found.iter().all(|(path, _)| !path.starts_with("0.")), "{found:?}");
-    assert_eq!((world.commits(), api.list_workspaces(NoInput {}).await.expect("a list").len()), (0, 0));
+    assert_eq!((world.commits(), api.list_workspaces(&call(), NoInput {}).await.expect("a list").len()), (0, 0));
     let text = [document("a", ""), document("b", "run: Stopped")].join("---\n");
-    let results = api.apply_workspaces(manifest(&text)).await.expect("applied").results;
+    let results = api.apply_workspaces(&call(), manifest(&text)).await.expect("applied").results;
     let told: Vec<_> = results.iter().map(|it| (it.name.as_str(), it.change, it.workspace.is_some())).collect();
     assert_eq!(told, [("a", Change::Created, true), ("b", Change::Created, true)]);
     assert_eq!(world.commits(), 1, "one for all");
-    let results = api.apply_workspaces(manifest(&text)).await.expect("applied").results;
+    let results = api.apply_workspaces(&call(), manifest(&text)).await.expect("applied").results;
     assert!(results.iter().all(|it| it.change == Change::Unchanged && it.workspace.is_some()));
     assert_eq!(
         (world.commits(), world.changed.lock().expect("changed").len()),
@@ -248,17 +251,17 @@ async fn what_is_applied_is_either_a_text_or_an_object() {
     let workspace =
         json!({"apiVersion": "perry.dev/v1", "kind": "Workspace", "metadata": {"name": "a"}, "spec": {"imgae": "x"}});
     let object = ApplyInput { workspace: Some(workspace.clone()), ..ApplyInput::default() };
-    let found = issues(api.apply_workspaces(object.clone()).await);
+    let found = issues(api.apply_workspaces(&call(), object.clone()).await);
     assert_eq!(found[0].0, "workspace.spec");
     assert!(!found[0].1.contains("line") && found[0].1.contains("image"), "{found:?}");
-    assert_eq!(issues(api.apply_workspaces(ApplyInput::default()).await).len(), 1);
+    assert_eq!(issues(api.apply_workspaces(&call(), ApplyInput::default()).await).len(), 1);
     let both = ApplyInput { manifest: Some(document("a", "")), ..object };
-    assert_eq!(issues(api.apply_workspaces(both).await).len(), 1);
+    assert_eq!(issues(api.apply_workspaces(&call(), both).await).len(), 1);
     for odd in [json!([]), json!("a"), json!(null), json!([workspace.clone(), workspace])] {
         let input = ApplyInput { workspace: Some(odd.clone()), ..ApplyInput::default() };
-        assert!(api.apply_workspaces(input).await.is_err(), "{odd}");
+        assert!(api.apply_workspaces(&call(), input).await.is_err(), "{odd}");
     }
-    let found = issues(api.apply_workspaces(manifest("spec: {}")).await);
+    let found = issues(api.apply_workspaces(&call(), manifest("spec: {}")).await);
     assert!(found.iter().any(|(_, message)| message.contains("line 1")), "{found:?}");
 }
 
@@ -270,7 +273,7 @@ async fn a_dry_run_and_a_plan_say_what_would_be_done_and_do_nothing() {
         Box::new(|_| Preview { actions: vec![removal()], blocked: None, replaces: Some(true) });
     let text = [document("a", "image: other"), document("b", "")].join("---\n");
     let dry = ApplyInput { dry_run: true, ..manifest(&text) };
-    for output in [api.apply_workspaces(dry).await, api.plan_workspaces(manifest(&text)).await] {
+    for output in [api.apply_workspaces(&call(), dry).await, api.plan_workspaces(&call(), manifest(&text)).await] {
         let results = output.expect("answered").results;
         assert_eq!((results[0].change, results[0].replaces), (Change::Configured, Some(true)));
         assert_eq!(results[0].workspace.as_ref().map(|view| view.generation), Some(1), "as it is now");
@@ -292,16 +295,16 @@ async fn running_work_is_not_ended_unasked() {
         replaces: Some(workspace.metadata.name.as_str() == "a"),
     });
     let text = [document("b", ""), document("a", "image: other")].join("---\n");
-    let refused = conflict(api.apply_workspaces(manifest(&text)).await);
+    let refused = conflict(api.apply_workspaces(&call(), manifest(&text)).await);
     assert_eq!((refused.reason, refused.name.as_str(), refused.document), (ConflictReason::NeedsReplace, "a", Some(1)));
     assert_eq!(refused.actions, ["remove container abc123def456"]);
     assert!(refused.hint.is_some_and(|hint| hint.contains("--replace")));
     assert_eq!((world.commits(), world.intent("b")), (1, None), "nothing of it was done");
     let allowed = ApplyInput { allow_replace: true, ..manifest(&text) };
-    let results = api.apply_workspaces(allowed).await.expect("allowed").results;
+    let results = api.apply_workspaces(&call(), allowed).await.expect("allowed").results;
     assert_eq!((results[1].change, results[1].replaces), (Change::Configured, Some(true)));
     // What was admitted once is not asked about again while it is under way.
-    let results = api.apply_workspaces(manifest(&text)).await.expect("so already").results;
+    let results = api.apply_workspaces(&call(), manifest(&text)).await.expect("so already").results;
     assert!(results.iter().all(|it| it.change == Change::Unchanged));
 }
 
@@ -319,7 +322,7 @@ async fn work_that_may_end_once_the_engine_answers_again_is_not_ended_unasked_ei
         }
     });
     let text = [document("b", ""), document("a", "image: other")].join("---\n");
-    let refused = conflict(api.apply_workspaces(manifest(&text)).await);
+    let refused = conflict(api.apply_workspaces(&call(), manifest(&text)).await);
     assert_eq!((refused.reason, refused.name.as_str(), refused.document), (ConflictReason::NeedsReplace, "a", Some(1)));
     assert_eq!(
         refused.message,
@@ -329,13 +332,14 @@ async fn work_that_may_end_once_the_engine_answers_again_is_not_ended_unasked_ei
     assert!(refused.actions.is_empty() && refused.hint.is_some_and(|hint| hint.contains("--replace")));
     assert_eq!((world.commits(), world.intent("b")), (1, None), "nothing of it was done");
     let dry = ApplyInput { dry_run: true, ..manifest(&text) };
-    let planned = api.apply_workspaces(dry).await.expect("looked").results;
+    let planned = api.apply_workspaces(&call(), dry).await.expect("looked").results;
     assert_eq!((planned[0].replaces, planned[1].replaces), (Some(false), None));
     // What needs no other container is taken.
-    let tools = api.apply_workspaces(manifest(&document("a", "tools: [claude]"))).await.expect("taken").results;
+    let tools =
+        api.apply_workspaces(&call(), manifest(&document("a", "tools: [claude]"))).await.expect("taken").results;
     assert_eq!((tools[0].change, tools[0].replaces), (Change::Configured, Some(false)));
     let allowed = ApplyInput { allow_replace: true, ..manifest(&text) };
-    let results = api.apply_workspaces(allowed).await.expect("allowed").results;
+    let results = api.apply_workspaces(&call(), allowed).await.expect("allowed").results;
     assert_eq!((results[1].change, results[1].replaces), (Change::Configured, None));
 }
 
@@ -345,26 +349,27 @@ async fn a_look_that_takes_too_long_is_as_good_as_none() {
     running(&world, &api, "a").await;
     *world.silent.lock().expect("silent") = true;
     *world.other_container.lock().expect("other_container") = true;
-    let refused = conflict(api.apply_workspaces(manifest(&document("a", "image: other"))).await);
+    let refused = conflict(api.apply_workspaces(&call(), manifest(&document("a", "image: other"))).await);
     assert_eq!(refused.reason, ConflictReason::NeedsReplace);
     assert!(refused.message.ends_with("would end: the engine did not answer in time"), "{}", refused.message);
     *world.other_container.lock().expect("other_container") = false;
-    api.apply_workspaces(manifest(&document("a", "image: other"))).await.expect("taken");
+    api.apply_workspaces(&call(), manifest(&document("a", "image: other"))).await.expect("taken");
     assert_eq!(world.commits(), 2);
 }
 
 #[tokio::test]
 async fn generations_guard_against_lost_updates() {
     let (world, api) = world();
-    api.create_workspace(create("a")).await.expect("created");
+    api.create_workspace(&call(), create("a")).await.expect("created");
     let at = |generation, text: &str| ApplyInput { if_generation: Some(generation), ..manifest(text) };
-    let stale = conflict(api.apply_workspaces(at(7, &document("a", "image: x"))).await);
+    let stale = conflict(api.apply_workspaces(&call(), at(7, &document("a", "image: x"))).await);
     assert_eq!((stale.reason, stale.generation), (ConflictReason::StaleGeneration, Some(1)));
-    assert_eq!(conflict(api.apply_workspaces(at(0, &document("a", ""))).await).generation, Some(1));
-    let results = api.apply_workspaces(at(1, &document("a", "image: x"))).await.expect("the right one").results;
+    assert_eq!(conflict(api.apply_workspaces(&call(), at(0, &document("a", ""))).await).generation, Some(1));
+    let results =
+        api.apply_workspaces(&call(), at(1, &document("a", "image: x"))).await.expect("the right one").results;
     assert_eq!(results[0].workspace.as_ref().map(|view| view.generation), Some(2));
     let two = [document("a", ""), document("b", "")].join("---\n");
-    assert_eq!(issues(api.apply_workspaces(at(2, &two)).await)[0].0, "ifGeneration");
+    assert_eq!(issues(api.apply_workspaces(&call(), at(2, &two)).await)[0].0, "ifGeneration");
     assert_eq!(world.commits(), 2);
 }
 
@@ -383,7 +388,7 @@ async fn a_change_between_look_and_commit_makes_an_apply_look_again() {
         Preview { actions: Vec::new(), blocked: None, replaces: Some(inner.looks() == 1) }
     });
     let other = ApplyInput { allow_replace: true, ..manifest(&document("a", "image: other")) };
-    let results = api.apply_workspaces(other).await.expect("applied").results;
+    let results = api.apply_workspaces(&call(), other).await.expect("applied").results;
     assert_eq!((world.looks(), results[0].replaces), (2, Some(false)), "the answer is about what was stored");
     let intent = world.intent("a").expect("stored");
     assert_eq!(
@@ -396,7 +401,7 @@ async fn a_change_between_look_and_commit_makes_an_apply_look_again() {
 async fn an_engine_that_says_nothing_holds_no_intent_up() {
     let (world, api) = world();
     *world.silent.lock().expect("silent") = true;
-    let results = api.apply_workspaces(manifest(&document("a", ""))).await.expect("accepted").results;
+    let results = api.apply_workspaces(&call(), manifest(&document("a", ""))).await.expect("accepted").results;
     assert_eq!(results[0].blocked.as_ref().map(|blocked| blocked.reason.as_str()), Some("EngineSilent"));
     assert_eq!(world.commits(), 1);
 }
@@ -407,7 +412,8 @@ async fn why_nothing_can_be_done_is_said() {
     let reason = Reason::new("EngineUnreachable", "connection refused").hint("start Docker");
     *world.look.lock().expect("look") =
         Box::new(move |_| Preview { actions: Vec::new(), blocked: Some(reason.clone()), replaces: Some(false) });
-    let results = api.apply_workspaces(manifest(&document("a", ""))).await.expect("accepted all the same").results;
+    let results =
+        api.apply_workspaces(&call(), manifest(&document("a", ""))).await.expect("accepted all the same").results;
     let blocked = results[0].blocked.as_ref().expect("said");
     assert_eq!((blocked.message.as_str(), blocked.hint.as_deref()), ("connection refused", Some("start Docker")));
 }
@@ -416,10 +422,10 @@ async fn why_nothing_can_be_done_is_said() {
 async fn a_failed_commit_is_an_error_and_shows_nothing() {
     let (world, api) = world();
     *world.broken.lock().expect("broken") = Some("no space left on device".to_owned());
-    let error = api.create_workspace(create("a")).await.expect_err("not stored");
+    let error = api.create_workspace(&call(), create("a")).await.expect_err("not stored");
     assert_eq!((error.code(), error.to_string().contains("no space left")), (Code::ServiceUnavailable, true));
     assert_eq!((world.hub.list().0.len(), world.changed.lock().expect("changed").len()), (0, 0));
-    assert!(api.apply_workspaces(manifest(&document("a", ""))).await.is_err());
+    assert!(api.apply_workspaces(&call(), manifest(&document("a", ""))).await.is_err());
 }
 
 #[tokio::test]
@@ -460,8 +466,9 @@ async fn the_real_store_is_written_when_an_edit_says_so_and_tells_why_where_it_i
 async fn an_edit_is_finished_when_its_client_has_gone() {
     let (world, api) = world();
     world.gate.forget_permits(tokio::sync::Semaphore::MAX_PERMITS);
-    let call = api.create_workspace(create("a"));
-    assert!(tokio::time::timeout(Duration::from_millis(50), call).await.is_err(), "dropped amid its commit");
+    let admin = call();
+    let creating = api.create_workspace(&admin, create("a"));
+    assert!(tokio::time::timeout(Duration::from_millis(50), creating).await.is_err(), "dropped amid its commit");
     let mut shown = world.hub.subscribe(None);
     world.gate.add_permits(1);
     let shown = async { while shown.next().await.expect("open").object.is_none() {} };
@@ -474,7 +481,7 @@ async fn many_creations_at_once_share_no_host_port() {
     let (world, api) = world();
     let all = (0..40).map(|n| {
         let api = api.clone();
-        tokio::spawn(async move { api.create_workspace(create(&format!("w{n}"))).await.map(drop) })
+        tokio::spawn(async move { api.create_workspace(&call(), create(&format!("w{n}"))).await.map(drop) })
     });
     for done in futures::future::join_all(all).await {
         done.expect("ran").expect("created");
@@ -486,11 +493,11 @@ async fn many_creations_at_once_share_no_host_port() {
 #[tokio::test]
 async fn commands_run_only_where_something_runs() {
     let (world, api) = world();
-    assert_eq!(code(api.exec_workspace(exec("a")).await), Code::NotFound);
-    api.create_workspace(create("a")).await.expect("created");
-    assert_eq!(code(api.exec_workspace(exec("a")).await), Code::PreconditionFailed);
+    assert_eq!(code(api.exec_workspace(&call(), exec("a")).await), Code::NotFound);
+    api.create_workspace(&call(), create("a")).await.expect("created");
+    assert_eq!(code(api.exec_workspace(&call(), exec("a")).await), Code::PreconditionFailed);
     world.show("a", true);
-    assert_eq!(api.exec_workspace(exec("a")).await.expect("ran").stdout, "echo hi");
+    assert_eq!(api.exec_workspace(&call(), exec("a")).await.expect("ran").stdout, "echo hi");
     for (error, expected) in [
         (RuntimeError::Refused("too long".to_owned()), Code::BadRequest),
         (RuntimeError::Failed("the worker does not listen".to_owned()), Code::PreconditionFailed),
@@ -498,10 +505,10 @@ async fn commands_run_only_where_something_runs() {
         (RuntimeError::Timeout(10), Code::ServiceUnavailable),
     ] {
         *world.run.lock().expect("run") = Box::new(move |_| Err(error.clone()));
-        assert_eq!(code(api.exec_workspace(exec("a")).await), expected);
+        assert_eq!(code(api.exec_workspace(&call(), exec("a")).await), expected);
     }
     world.show("a", false);
-    let stopped = api.exec_workspace(exec("a")).await.expect_err("down").to_string();
+    let stopped = api.exec_workspace(&call(), exec("a")).await.expect_err("down").to_string();
     assert!(stopped.contains("perry start a"), "{stopped}");
 }
 
@@ -517,11 +524,13 @@ async fn commands_are_checked_and_bounded() {
         (vec!["a"], Some(86_401), "timeout"),
     ] {
         let command = command.into_iter().map(str::to_owned).collect();
-        let found = issues(api.exec_workspace(ExecInput { name: name("a"), command, timeout }).await);
+        let found = issues(api.exec_workspace(&call(), ExecInput { name: name("a"), command, timeout }).await);
         assert_eq!(found[0].0, path);
     }
     world.commands.forget_permits(tokio::sync::Semaphore::MAX_PERMITS);
-    let mut all: futures::stream::FuturesUnordered<_> = (0..65).map(|_| api.exec_workspace(exec("a"))).collect();
+    let admin = call();
+    let mut all: futures::stream::FuturesUnordered<_> =
+        (0..65).map(|_| api.exec_workspace(&admin, exec("a"))).collect();
     let first = tokio::time::timeout(PATIENCE, all.next()).await.expect("one is refused at once");
     assert_eq!(code(first.expect("one")), Code::TooManyRequests);
     world.commands.add_permits(64);
@@ -534,12 +543,13 @@ async fn events_are_listed_followed_and_resumed_without_doubles() {
     running(&world, &api, "a").await;
     *world.past.lock().expect("past") = vec![event("a", "one", 1), event("b", "two", 2), event("a", "three", 3)];
     let of = |text: Option<&str>, follow| EventsInput { name: text.map(name), follow };
-    let listed: Vec<_> = api.workspace_events(of(Some("a"), false), None).await.expect("a stream").collect().await;
+    let listed: Vec<_> = api.workspace_events(&call(), of(Some("a"), false)).await.expect("a stream").collect().await;
     let listed: Vec<_> = listed.into_iter().map(|item| item.expect("an event")).collect();
     assert_eq!(listed.iter().map(|item| item.value.message.as_str()).collect::<Vec<_>>(), ["one", "three"]);
-    assert_eq!(code(api.workspace_events(of(Some("ghost"), true), None).await), Code::NotFound);
+    assert_eq!(code(api.workspace_events(&call(), of(Some("ghost"), true)).await), Code::NotFound);
     let resume = listed[0].id.clone();
-    let mut followed = api.workspace_events(of(Some("a"), true), resume).await.expect("a stream");
+    let resumed = Call { resume, ..call() };
+    let mut followed = api.workspace_events(&resumed, of(Some("a"), true)).await.expect("a stream");
     for news in [event("a", "three", 3), event("b", "four", 4), event("a", "five", 5)] {
         world.news.send(news).expect("somebody listens");
     }
@@ -552,16 +562,16 @@ async fn events_are_listed_followed_and_resumed_without_doubles() {
 #[tokio::test]
 async fn a_build_shows_its_lines_then_its_failure_and_ends_with_its_reader() {
     let (world, api) = world();
-    let mut build = api.build_image(BuildInput::default(), None).await.expect("a stream");
+    let mut build = api.build_image(&call(), BuildInput::default()).await.expect("a stream");
     assert_eq!(build.next().await.expect("open").expect("a line").value.line, "Step 1");
-    assert_eq!(code(api.build_image(BuildInput::default(), None).await.map(drop)), Code::TooManyRequests);
+    assert_eq!(code(api.build_image(&call(), BuildInput::default()).await.map(drop)), Code::TooManyRequests);
     world.built.notify_one();
     assert_eq!(build.next().await.expect("open").expect("a line").value.line, "Step 2 of 2");
     let failed = build.next().await.expect("open").expect_err("it failed");
     assert!(failed.to_string().contains("no space left"), "{failed}");
     assert!(build.next().await.is_none());
     drop(build);
-    let mut build = api.build_image(BuildInput::default(), None).await.expect("another one");
+    let mut build = api.build_image(&call(), BuildInput::default()).await.expect("another one");
     build.next().await.expect("open").expect("a line");
     assert_eq!(world.building.load(Ordering::SeqCst), 1);
     drop(build);
@@ -571,11 +581,11 @@ async fn a_build_shows_its_lines_then_its_failure_and_ends_with_its_reader() {
 #[tokio::test]
 async fn the_agent_says_who_it_is_and_what_it_cannot_see() {
     let (world, api) = world();
-    api.create_workspace(create("a")).await.expect("created");
+    api.create_workspace(&call(), create("a")).await.expect("created");
     world.clock.advance(Duration::from_millis(12_500));
-    let info = api.agent_info(NoInput {}).await.expect("an answer");
+    let info = api.agent_info(&call(), NoInput {}).await.expect("an answer");
     assert_eq!((info.hostname.as_str(), info.uptime, info.workspaces_count), ("devbox", 12.5, 1));
     assert_eq!((info.docker, info.docker_error.as_deref(), info.orphans), (None, Some("connection refused"), None));
-    api.kill_agent(NoInput {}).await.expect("accepted");
+    api.kill_agent(&call(), NoInput {}).await.expect("accepted");
     tokio::time::timeout(PATIENCE, world.shutdown.begun()).await.expect("the end has begun");
 }

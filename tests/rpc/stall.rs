@@ -1,6 +1,5 @@
 //! Readers that stop reading, and slow ones.
 
-use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
 use perry::api::Limits;
@@ -9,7 +8,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpSocket, TcpStream};
 
 use crate::agent::{Agent, view};
-use crate::raw::{PATIENCE, post, request};
+use crate::raw::{PATIENCE, request};
 
 /// Long enough for a machine with other things to do, and far shorter than a test waits.
 const STALL: Duration = Duration::from_secs(1);
@@ -30,11 +29,18 @@ fn big(n: usize, generation: u64) -> View {
 }
 
 /// Sends a request and reads nothing; the kernel takes little of the answer.
-async fn ask(to: SocketAddr, path: &str) -> TcpStream {
+async fn ask(agent: &Agent, path: &str) -> TcpStream {
+    let (to, bearer) = (agent.address, agent.bearer());
     let socket = TcpSocket::new_v4().expect("a socket");
     socket.set_recv_buffer_size(16 << 10).expect("set");
     let mut stream = socket.connect(to).await.expect("a listener");
-    let request = request(to, "POST", &format!("/rpc/{path}"), &[("content-type", "application/json")], Some(b"{}"));
+    let request = request(
+        to,
+        "POST",
+        &format!("/rpc/{path}"),
+        &[("content-type", "application/json"), ("authorization", &bearer)],
+        Some(b"{}"),
+    );
     stream.write_all(&request).await.expect("sent");
     stream
 }
@@ -59,11 +65,11 @@ async fn free(agent: &Agent) {
 #[tokio::test]
 async fn a_stream_that_nobody_reads_is_closed_and_makes_room_for_another() {
     let agent = agent(Limits { streams: 1, stall: STALL, ..Limits::default() }).await;
-    let silent = ask(agent.address, "workspaces/watch").await;
+    let silent = ask(&agent, "workspaces/watch").await;
     agent.producers(1).await;
-    assert_eq!(post(agent.address, "workspaces/events", "{}").await.status, 429);
+    assert_eq!(agent.post("workspaces/events", "{}").await.status, 429);
     agent.producers(0).await;
-    let _next = ask(agent.address, "workspaces/watch").await;
+    let _next = ask(&agent, "workspaces/watch").await;
     agent.producers(1).await;
     drop(silent);
 }
@@ -71,7 +77,7 @@ async fn a_stream_that_nobody_reads_is_closed_and_makes_room_for_another() {
 #[tokio::test]
 async fn a_stream_that_was_read_for_a_while_is_closed_too_once_it_is_not() {
     let agent = agent(Limits { stall: STALL, ..Limits::default() }).await;
-    let mut reader = ask(agent.address, "workspaces/watch").await;
+    let mut reader = ask(&agent, "workspaces/watch").await;
     agent.producers(1).await;
     let mut seen = Vec::new();
     while !seen.ends_with(b"\"bookmark\"}}\n\n\r\n") {
@@ -90,7 +96,7 @@ async fn a_stream_that_was_read_for_a_while_is_closed_too_once_it_is_not() {
 async fn an_answer_that_nobody_reads_to_its_end_does_not_keep_the_connection() {
     let limits = Limits { connections: 1, stall: STALL, ..Limits::default() };
     let agent = agent(limits).await;
-    let mut silent = ask(agent.address, "workspaces/list").await;
+    let mut silent = ask(&agent, "workspaces/list").await;
     assert!(silent.read(&mut [0; 100]).await.expect("the head") > 0);
     free(&agent).await;
     let mut rest = Vec::new();
@@ -101,7 +107,7 @@ async fn an_answer_that_nobody_reads_to_its_end_does_not_keep_the_connection() {
 #[tokio::test]
 async fn a_slow_reader_gets_everything() {
     let agent = agent(Limits { stall: STALL, ..Limits::default() }).await;
-    let mut slow = ask(agent.address, "workspaces/list").await;
+    let mut slow = ask(&agent, "workspaces/list").await;
     let (mut bytes, mut read, began) = (vec![0; 40_000], 0, Instant::now());
     loop {
         match slow.read(&mut bytes).await.unwrap_or_else(|error| panic!("cut off after {read} bytes: {error}")) {

@@ -35,7 +35,7 @@ async fn the_stock_orpc_client_works_unchanged() {
     install().await.unwrap_or_else(|error| panic!("{error}"));
     let agent = Agent::start().await;
     let url = format!("http://{}", agent.address);
-    let output = run("node", &["client.mjs", &url]).await.unwrap_or_else(|error| panic!("{error}"));
+    let output = run("node", &["client.mjs", &url, &agent.token]).await.unwrap_or_else(|error| panic!("{error}"));
     assert!(output.contains("all checks passed"), "{output}");
     agent.producers(0).await;
 }

@@ -4,12 +4,11 @@ use perry::api::Limits;
 use perry::model::{Config, Phase, View};
 
 use crate::agent::{Agent, view};
-use crate::raw::{Open, post, send};
 
 #[tokio::test]
 async fn headers_and_a_comment_come_before_any_event() {
     let agent = Agent::with(Limits::default(), Config { port: 0, ..Config::default() }).await;
-    let mut open = Open::post(agent.address, "workspaces/watch", &[], "{}").await;
+    let mut open = agent.open("workspaces/watch", &[], "{}").await;
     let text = open.until("4\r\n: \n\n\r\n").await.to_lowercase();
     assert!(text.starts_with("http/1.1 200 ok\r\n"), "{text}");
     assert!(text.contains("\r\ncontent-type: text/event-stream\r\n"), "{text}");
@@ -19,7 +18,7 @@ async fn headers_and_a_comment_come_before_any_event() {
 #[tokio::test]
 async fn frames_have_event_retry_id_and_an_enveloped_object() {
     let agent = Agent::start().await;
-    let mut open = Open::post(agent.address, "workspaces/watch", &[], r#"{"json":{}}"#).await;
+    let mut open = agent.open("workspaces/watch", &[], r#"{"json":{}}"#).await;
     let text = open.until("\"bookmark\"}}\n\n").await;
     assert!(text.contains("event: message\nretry: 1000\ndata: {\"json\":{\"type\":\"reset\"}}\n\n"), "{text}");
     assert!(
@@ -43,11 +42,11 @@ async fn a_watch_resumes_after_the_event_that_was_seen_last() {
     let agent = Agent::start().await;
     let seen = agent.hub.list().1.to_string();
     agent.hub.publish(view("beta", 1));
-    let mut open = Open::post(agent.address, "workspaces/watch", &[("last-event-id", &seen)], "{}").await;
+    let mut open = agent.open("workspaces/watch", &[("last-event-id", &seen)], "{}").await;
     let text = open.until("\"bookmark\"").await;
     assert!(text.contains("\"beta\"") && !text.contains("\"alpha\"") && !text.contains("\"reset\""), "{text}");
     for unknown in ["another-boot-7", "garbage", "%00"] {
-        let mut open = Open::post(agent.address, "workspaces/watch", &[("last-event-id", unknown)], "{}").await;
+        let mut open = agent.open("workspaces/watch", &[("last-event-id", unknown)], "{}").await;
         let text = open.until("\"bookmark\"").await;
         assert!(
             text.contains("\"reset\"") && text.contains("\"alpha\"") && text.contains("\"beta\""),
@@ -59,12 +58,12 @@ async fn a_watch_resumes_after_the_event_that_was_seen_last() {
 #[tokio::test]
 async fn a_finished_stream_says_done_and_a_failed_one_error() {
     let agent = Agent::start().await;
-    let done = post(agent.address, "workspaces/events", r#"{"json":{"name":"alpha"}}"#).await;
+    let done = agent.post("workspaces/events", r#"{"json":{"name":"alpha"}}"#).await;
     let text = String::from_utf8(done.body).expect("text");
     assert!(text.starts_with(": \n\nevent: message\n"), "{text}");
     assert!(text.contains(r#""message":"line\nbreak""#), "a line break in a value stays inside its line: {text}");
     assert!(text.ends_with("event: done\ndata: {}\n\n"), "{text}");
-    let failed = post(agent.address, "images/build", "{}").await;
+    let failed = agent.post("images/build", "{}").await;
     let text = String::from_utf8(failed.body).expect("text");
     let error =
         r#"{"json":{"defined":true,"code":"SERVICE_UNAVAILABLE","status":503,"message":"Docker does not answer"}}"#;
@@ -74,23 +73,23 @@ async fn a_finished_stream_says_done_and_a_failed_one_error() {
 #[tokio::test]
 async fn a_failure_before_the_first_event_is_a_plain_answer() {
     let agent = Agent::start().await;
-    let answer = post(agent.address, "workspaces/events", r#"{"json":{"name":"ghost"}}"#).await;
+    let answer = agent.post("workspaces/events", r#"{"json":{"name":"ghost"}}"#).await;
     assert_eq!((answer.status, answer.code().as_str()), (404, "NOT_FOUND"));
     assert_eq!(answer.header("content-type"), Some("application/json"));
     assert_eq!(
         (answer.error()["defined"].clone(), answer.error()["data"]["name"].clone()),
         (true.into(), "ghost".into())
     );
-    let answer = post(agent.address, "workspaces/events", r#"{"json":{"nmae":"alpha"}}"#).await;
+    let answer = agent.post("workspaces/events", r#"{"json":{"nmae":"alpha"}}"#).await;
     assert_eq!((answer.status, answer.code().as_str()), (400, "BAD_REQUEST"));
 }
 
 #[tokio::test]
 async fn reads_can_be_watched_with_get() {
     let agent = Agent::start().await;
-    let events = send(agent.address, "GET", "/rpc/workspaces/events?data=%7B%7D", &[], b"").await;
+    let events = agent.send("GET", "/rpc/workspaces/events?data=%7B%7D", &[], b"").await;
     assert_eq!((events.status, events.header("content-type")), (200, Some("text/event-stream")));
-    let build = send(agent.address, "GET", "/rpc/images/build", &[], b"").await;
+    let build = agent.send("GET", "/rpc/images/build", &[], b"").await;
     assert_eq!((build.status, build.header("allow")), (405, Some("POST")));
 }
 
@@ -99,7 +98,7 @@ async fn a_client_that_goes_away_frees_the_producer() {
     let agent = Agent::start().await;
     let mut open = Vec::new();
     for _ in 0..3 {
-        open.push(Open::post(agent.address, "workspaces/watch", &[], "{}").await);
+        open.push(agent.open("workspaces/watch", &[], "{}").await);
     }
     for stream in &mut open {
         stream.until("\"bookmark\"").await;
@@ -114,16 +113,16 @@ async fn a_client_that_goes_away_frees_the_producer() {
 #[tokio::test]
 async fn one_stream_too_many_is_refused_until_another_ends() {
     let agent = Agent::with(Limits { streams: 2, ..Limits::default() }, Config { port: 0, ..Config::default() }).await;
-    let first = Open::post(agent.address, "workspaces/watch", &[], "{}").await;
-    let _second = Open::post(agent.address, "workspaces/watch", &[], "{}").await;
+    let first = agent.open("workspaces/watch", &[], "{}").await;
+    let _second = agent.open("workspaces/watch", &[], "{}").await;
     agent.producers(2).await;
-    let refused = post(agent.address, "workspaces/events", "{}").await;
+    let refused = agent.post("workspaces/events", "{}").await;
     assert_eq!((refused.status, refused.code().as_str()), (429, "TOO_MANY_REQUESTS"));
     assert_eq!(refused.header("retry-after"), Some("1"));
-    assert_eq!(post(agent.address, "agent/info", "{}").await.status, 200, "calls go on");
+    assert_eq!(agent.post("agent/info", "{}").await.status, 200, "calls go on");
     drop(first);
     agent.producers(1).await;
-    let again = Open::post(agent.address, "workspaces/watch", &[], "{}").await;
+    let again = agent.open("workspaces/watch", &[], "{}").await;
     agent.producers(2).await;
     drop(again);
 }
@@ -131,7 +130,7 @@ async fn one_stream_too_many_is_refused_until_another_ends() {
 #[tokio::test]
 async fn the_end_of_the_agent_is_an_error_event_not_a_clean_end() {
     let mut agent = Agent::start().await;
-    let mut open = Open::post(agent.address, "workspaces/watch", &[], "{}").await;
+    let mut open = agent.open("workspaces/watch", &[], "{}").await;
     open.until("\"bookmark\"").await;
     agent.shutdown.begin();
     let text = open.rest().await;
@@ -143,7 +142,7 @@ async fn the_end_of_the_agent_is_an_error_event_not_a_clean_end() {
 #[tokio::test]
 async fn a_silent_stream_shows_signs_of_life_every_five_seconds() {
     let agent = Agent::start().await;
-    let mut open = Open::post(agent.address, "workspaces/watch", &[], "{}").await;
+    let mut open = agent.open("workspaces/watch", &[], "{}").await;
     open.until("\"bookmark\"").await;
     let begun = std::time::Instant::now();
     open.until("}}\n\n\r\n4\r\n: \n\n\r\n").await;

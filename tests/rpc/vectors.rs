@@ -5,7 +5,7 @@ use std::path::Path;
 use serde_json::{Value, json};
 
 use crate::agent::Agent;
-use crate::raw::{Answer, send};
+use crate::raw::Answer;
 
 /// Where Perry is stricter than the reference on purpose, or has no such thing: status and code.
 const STRICTER: &[(&str, u16, &str)] = &[
@@ -32,7 +32,7 @@ async fn replay(agent: &Agent, vector: &Value) -> Answer {
         Some("65-error-body-too-large") => ("/rpc/workspaces/get".to_owned(), long),
         _ => (text("target"), text("body")),
     };
-    send(agent.address, &text("method"), &target, &headers, body.as_bytes()).await
+    agent.send(&text("method"), &target, &headers, body.as_bytes()).await
 }
 
 /// Everything of `expected` is in `actual`; the recorded workspaces have fewer fields than ours.
@@ -90,6 +90,8 @@ async fn recorded_requests_of_the_stock_client_get_the_recorded_answers() {
         std::fs::read_dir(folder).expect("the recordings").map(|entry| entry.expect("an entry").path()).collect();
     files.sort();
     let mut replayed = 0;
+    // Those of the other transport have no status.
+    files.retain(|file| !file.file_name().is_some_and(|name| name.to_string_lossy().starts_with("ws-")));
     for file in &files {
         let vector: Value = serde_json::from_slice(&std::fs::read(file).expect("readable")).expect("JSON");
         let name = vector["name"].as_str().expect("a name");

@@ -1,21 +1,22 @@
 //! A store in memory, a controller that does what it is told, and a door into workspaces, behind the real API.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 
 use async_trait::async_trait;
 use futures::{StreamExt as _, stream};
 use perry::api::{Api, Edit, Identity, Intents, Parts, Shutdown};
 use perry::clock::{Clock, ManualClock};
-use perry::contract::LogLine;
 use perry::contract::usage::Measured;
 use perry::contract::worker::{ExecRequest, ExecResponse};
+use perry::contract::{Call, LogLine};
 use perry::controller::{Handle, Preview};
 use perry::model::observed::{EngineSeen, FileFault, Seen};
-use perry::model::{Action, DiskUsage, Event, Name, Shown, State, Uid, Variant, View, Workspace};
-use perry::runtime::{Attach, Duplex, LogLines, LogsWanted, RuntimeError};
-use perry::store::IntentError;
+use perry::model::{Action, Caller, DiskUsage, Event, Name, Role, Shown, State, Uid, Variant, View, Workspace};
+use perry::runtime::{Attach, Duplex, LogLines, LogsWanted, Orphans, RuntimeError};
+use perry::store::tokens::Tokens;
+use perry::store::{IntentError, SimDisk};
 use perry::watch::Hub;
 use serde_json::json;
 use tokio::sync::{Notify, Semaphore, broadcast};
@@ -56,6 +57,20 @@ pub(crate) struct World {
     pub(crate) building: AtomicUsize,
     pub(crate) built: Notify,
     pub(crate) shutdown: Shutdown,
+    pub(crate) disk: SimDisk,
+    pub(crate) tokens: Arc<Tokens>,
+    /// The engine gives Docker inside without privileges.
+    pub(crate) isolates: AtomicBool,
+}
+
+/// A call of an admin's.
+pub(crate) fn call() -> Call {
+    Call::of(Arc::new(caller(Role::Admin)))
+}
+
+/// Somebody with a token of this role.
+pub(crate) fn caller(role: Role) -> Caller {
+    Caller { id: "a1".to_owned(), name: role.to_string(), role, workspaces: None, host: false }
 }
 
 pub(crate) fn name(text: &str) -> Name {
@@ -69,10 +84,15 @@ pub(crate) fn world() -> (Arc<World>, Api) {
         Ok(ExecResponse { stdout, stderr: String::new(), exit_code: 0, truncated: false })
     };
     let nothing = |_: &Workspace| Preview { actions: Vec::new(), blocked: None, replaces: Some(false) };
+    let (disk, clock) = (SimDisk::new(), ManualClock::default());
+    let tokens = Tokens::open(Box::new(disk.clone()), Arc::new(clock.clone())).expect("none yet");
     let world = Arc::new(World {
+        disk,
+        tokens: Arc::new(tokens),
+        isolates: AtomicBool::new(false),
         state: Mutex::default(),
         hub: Hub::new("boot", perry::watch::Limits::default()).expect("a boot id"),
-        clock: ManualClock::default(),
+        clock,
         commits: AtomicUsize::new(0),
         broken: Mutex::default(),
         gate: Semaphore::new(Semaphore::MAX_PERMITS),
@@ -100,9 +120,16 @@ pub(crate) fn world() -> (Arc<World>, Api) {
         controller: Arc::new(Door(world.clone())),
         attach: Arc::new(door),
         config: Arc::default(),
-        identity: Identity { id: "agent".to_owned(), hostname: "devbox".to_owned(), started: world.clock.wall() },
+        identity: Identity {
+            id: "agent".to_owned(),
+            hostname: "devbox".to_owned(),
+            started: world.clock.wall(),
+            urls: vec!["http://127.0.0.1:7391".to_owned()],
+        },
         clock: Arc::new(world.clock.clone()),
         shutdown: world.shutdown.clone(),
+        tokens: world.tokens.clone(),
+        disk: Arc::new(Mutex::new(Box::new(world.disk.clone()))),
     });
     (world, api)
 }
@@ -198,7 +225,14 @@ impl Handle for Door {
     }
 
     async fn engine(&self) -> Seen<EngineSeen> {
-        Seen::Unknown("connection refused".to_owned())
+        if !self.0.isolates.load(Ordering::SeqCst) {
+            return Seen::Unknown("connection refused".to_owned());
+        }
+        Seen::Present(EngineSeen {
+            version: "29".to_owned(),
+            api_version: "1.52".to_owned(),
+            runtimes: vec!["sysbox-runc".to_owned()],
+        })
     }
 
     async fn sync(&self, workspace: &Workspace) -> Result<Vec<FileFault>, String> {
@@ -213,8 +247,8 @@ impl Handle for Door {
         Err("counting took too long".to_owned())
     }
 
-    async fn orphans(&self) -> Option<usize> {
-        None
+    async fn orphans(&self) -> Result<Orphans, String> {
+        Err("connection refused".to_owned())
     }
 
     async fn build_image(

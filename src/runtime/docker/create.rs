@@ -8,11 +8,11 @@ use bollard::models::{
     MountVolumeOptions, PortBinding, PortMap, RestartPolicy, RestartPolicyNameEnum,
 };
 
-use super::engine::SYSBOX;
 use super::labels;
 use crate::contract::worker::{EXECUTABLE, SOCKET_FOLDER};
 use crate::model::action::STOP_GRACE;
 use crate::model::desired::{ContainerPlan, Limits, Owner, PortPlan, VolumePlan};
+use crate::model::observed::SYSBOX;
 
 /// What a container is made from.
 pub(super) struct Parts<'a> {

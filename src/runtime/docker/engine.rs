@@ -21,8 +21,6 @@ pub(super) const LOOK_LIMIT: Duration = Duration::from_secs(20);
 const CLIENT_LIMIT_SECONDS: u64 = 3600;
 /// The newest API version this code was written for; an engine that knows less is asked in its own.
 const API_VERSION: (u32, u32) = (1, 53);
-/// The safer runtime for Docker inside a workspace.
-pub(super) const SYSBOX: &str = "sysbox-runc";
 
 /// An engine that has said what it is.
 #[derive(Debug)]
@@ -42,9 +40,9 @@ impl Session {
         &self.client
     }
 
-    /// Whether [`SYSBOX`] is registered.
+    /// Whether the safer runtime for Docker inside a workspace is registered.
     pub(super) fn has_sysbox(&self) -> bool {
-        self.seen.runtimes.iter().any(|runtime| runtime == SYSBOX)
+        self.seen.isolates()
     }
 }
 

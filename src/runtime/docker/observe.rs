@@ -10,12 +10,12 @@ use bollard::query_parameters::{ListContainersOptionsBuilder, ListVolumesOptions
 use futures::future::{join_all, try_join_all};
 use futures::join;
 
-use super::engine::{LOOK_LIMIT, SYSBOX, Session};
+use super::engine::{LOOK_LIMIT, Session};
 use super::fault::{Fault, bounded};
 use super::watched::is_id;
 use super::{Docker, files, image, labels, network, ports};
 use crate::model::desired::{Goal, Limits, Owner};
-use crate::model::observed::{ContainerSeen, ContainerState, Isolation, Prepared, Seen, VolumeSeen};
+use crate::model::observed::{ContainerSeen, ContainerState, Isolation, Prepared, SYSBOX, Seen, VolumeSeen};
 use crate::model::{Desired, Observed};
 use crate::runtime::RuntimeError;
 
