@@ -15,6 +15,7 @@ mod intent;
 mod listen;
 mod logs;
 mod metrics;
+mod page;
 mod pairing;
 mod procedures;
 mod respond;
@@ -145,6 +146,7 @@ pub fn router(door: Door) -> Router {
         .route("/openapi.json", get(describe))
         .route("/metrics", get(metrics::page))
         .route("/rpc", any(socket::upgrade))
+        .merge(page::routes())
         .fallback(rpc::entry)
         .layer(middleware::from_fn_with_state(app.clone(), guarded))
         .with_state(app)

@@ -137,7 +137,14 @@ impl From<&ErrorBody> for Failure {
             "BAD_REQUEST" | "PAYLOAD_TOO_LARGE" => USAGE,
             _ => FAILED,
         };
-        Self::new(code, body.message.clone())
+        let failure = Self::new(code, body.message.clone());
+        if body.is(Code::Unauthorized) {
+            return failure.hint(
+                "the agent of this folder puts a token into client.json when it starts; for one elsewhere: perry pair there, \
+                 and here perry config agent add HOST",
+            );
+        }
+        failure
     }
 }
 

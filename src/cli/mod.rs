@@ -9,6 +9,7 @@ mod client_file;
 mod completion;
 mod config;
 mod context;
+mod dashboard;
 mod delete;
 mod describe;
 mod diff;
@@ -22,6 +23,7 @@ mod get;
 mod image;
 mod logs;
 mod manifests;
+mod pair;
 mod restart;
 mod schema;
 mod selector;
@@ -29,6 +31,7 @@ mod start;
 mod stop;
 mod sync;
 mod table;
+mod token;
 mod top;
 mod values;
 mod version;
@@ -80,6 +83,10 @@ enum Verb {
     Image(image::Image),
     #[command(subcommand)]
     Config(config::ConfigVerb),
+    #[command(subcommand)]
+    Token(token::Token),
+    Pair(pair::Pair),
+    Dashboard(dashboard::Dashboard),
     Explain(explain::Explain),
     Schema(schema::Schema),
     Completion(completion::Completion),
@@ -164,6 +171,9 @@ async fn answer(verb: Verb, context: &Context) -> Outcome {
         Verb::Agent(verb) => verb.run(context).await,
         Verb::Image(verb) => verb.run(context).await,
         Verb::Config(verb) => verb.run(context).await,
+        Verb::Token(verb) => verb.run(context).await,
+        Verb::Pair(verb) => verb.run(context).await,
+        Verb::Dashboard(verb) => verb.run(context).await,
         Verb::Explain(verb) => verb.run(context),
         Verb::Schema(verb) => verb.run(context),
         Verb::Completion(verb) => verb.run(context),

@@ -38,13 +38,15 @@ const PARTS: [(&str, &str, &[&str]); 4] = [
 ];
 
 /// Crates that live in some rooms (or one file) only.
-const CRATES: [(&str, &[&str]); 10] = [
+const CRATES: [(&str, &[&str]); 12] = [
     ("bollard", &["runtime/"]),
     ("serde_saphyr", &["model/manifest"]),
     ("notify", &["store/"]),
     ("fs4", &["store/"]),
     ("axum", &["api/", "worker/"]),
     ("clap", &["cli/", "main.rs"]),
+    ("qrcode", &["cli/"]),
+    ("prometheus_client", &["api/"]),
     ("anyhow", &["cli/", "main.rs", "agent.rs", "agent/"]),
     ("backon", &["queue/", "client/", "runtime/"]),
     ("tokio", NOT_PURE),

@@ -4,6 +4,7 @@
 
 mod agent;
 mod alone;
+mod tokens;
 mod verbs;
 
 use std::io::Write;
@@ -43,6 +44,11 @@ const ASKING: &[&[&str]] = &[
     &["agent", "kill"],
     &["image", "build", "--if-missing"],
     &["config", "show"],
+    &["token", "list"],
+    &["token", "create", "--name", "phone"],
+    &["token", "revoke", "phone"],
+    &["pair"],
+    &["dashboard", "--no-open"],
 ];
 
 pub(crate) fn command(folder: &Path, args: &[&str]) -> Command {
