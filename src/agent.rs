@@ -3,7 +3,7 @@
 
 use std::convert::Infallible;
 use std::io::IsTerminal;
-use std::net::SocketAddr;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -179,8 +179,9 @@ impl Agent {
         let sources = Following { folder: folder.to_owned(), sources, config: self.config.clone() };
         tokio::spawn(sources.follow(docker.clone(), controller.clone()));
         tokio::spawn(complete_adoptions(self.store.clone(), docker, self.clock.clone()));
-        lock.announce(&address.to_string())?;
-        tracing::info!("listening on http://{address}");
+        let secure = config.tls.is_some();
+        lock.announce(&format!("{}{}", if secure { "https://" } else { "" }, reachable(address)))?;
+        tracing::info!("listening on {}://{address}", if secure { "https" } else { "http" });
         tokio::spawn(end_on_signal(shutdown.clone())?);
         api::serve(listening, router, Limits::default(), shutdown).await;
         hub.close();
@@ -202,6 +203,16 @@ impl Agent {
         let urls = api::addresses::urls(scheme, bound);
         api::Identity { id, hostname: hostname.unwrap_or_else(|| "localhost".to_owned()), started, urls }
     }
+}
+
+/// Where the command line of this machine reaches what listens there.
+fn reachable(address: SocketAddr) -> SocketAddr {
+    let ip = match address.ip() {
+        IpAddr::V4(ip) if ip.is_unspecified() => Ipv4Addr::LOCALHOST.into(),
+        IpAddr::V6(ip) if ip.is_unspecified() => Ipv6Addr::LOCALHOST.into(),
+        ip => ip,
+    };
+    SocketAddr::new(ip, address.port())
 }
 
 /// What may change outside the agent: files that workspaces are brought, and the settings that say which.

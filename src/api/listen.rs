@@ -13,11 +13,14 @@ use hyper::server::conn::http1;
 use hyper::service::Service;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpSocket, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::task::JoinSet;
+use tokio_rustls::TlsAcceptor;
 
 use super::stall::Impatient;
+use super::tls::{self, TlsError};
 use super::{Limits, Shutdown, addresses};
 use crate::model::Config;
 
@@ -54,6 +57,9 @@ pub enum ListenError {
         /// The address that it leads to.
         public: IpAddr,
     },
+    /// The files of `tls` are not what they should be.
+    #[error(transparent)]
+    Tls(#[from] TlsError),
     /// Somebody else listens there.
     #[error("port {} of {} is in use: another agent may be running; `port` in config.json sets another one", .0.port(), .0.ip())]
     InUse(SocketAddr),
@@ -85,10 +91,16 @@ pub(super) struct Peer {
 }
 
 /// Open sockets.
-#[derive(Debug)]
 pub struct Listening {
     sockets: Vec<TcpListener>,
     addresses: Vec<SocketAddr>,
+    tls: Option<TlsAcceptor>,
+}
+
+impl fmt::Debug for Listening {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Listening").field("addresses", &self.addresses).finish_non_exhaustive()
+    }
 }
 
 impl Listening {
@@ -107,6 +119,7 @@ pub async fn listen(config: &Config) -> Result<Listening, ListenError> {
     if config.tls.is_none() && !config.allow_plain_http {
         ips.iter().try_for_each(|ip| refuse_public(*ip, &addresses::own()))?;
     }
+    let tls = config.tls.as_ref().map(tls::acceptor).transpose()?;
     let (mut sockets, mut addresses, mut port) = (Vec::new(), Vec::new(), config.port);
     for ip in ips {
         let wanted = SocketAddr::new(ip, port);
@@ -117,7 +130,7 @@ pub async fn listen(config: &Config) -> Result<Listening, ListenError> {
         sockets.push(socket);
         addresses.push(address);
     }
-    if sockets.is_empty() { Err(ListenError::NoAddress) } else { Ok(Listening { sockets, addresses }) }
+    if sockets.is_empty() { Err(ListenError::NoAddress) } else { Ok(Listening { sockets, addresses, tls }) }
 }
 
 fn address(text: &str) -> Result<IpAddr, ListenError> {
@@ -158,7 +171,8 @@ pub async fn serve(listening: Listening, router: Router, limits: Limits, shutdow
     let permits = Arc::new(Semaphore::new(limits.connections));
     let mut accepting = JoinSet::new();
     for socket in listening.sockets {
-        accepting.spawn(accept(socket, router.clone(), limits, permits.clone(), shutdown.clone()));
+        let door = Entrance { router: router.clone(), tls: listening.tls.clone(), limits, shutdown: shutdown.clone() };
+        accepting.spawn(accept(socket, door, permits.clone()));
     }
     while accepting.join_next().await.is_some() {}
     // Sockets that were upgraded are no connections of HTTP any more; they end by themselves.
@@ -168,11 +182,20 @@ pub async fn serve(listening: Listening, router: Router, limits: Limits, shutdow
     }
 }
 
-async fn accept(socket: TcpListener, router: Router, limits: Limits, permits: Arc<Semaphore>, shutdown: Shutdown) {
+/// What every connection leads to.
+#[derive(Clone)]
+struct Entrance {
+    router: Router,
+    tls: Option<TlsAcceptor>,
+    limits: Limits,
+    shutdown: Shutdown,
+}
+
+async fn accept(socket: TcpListener, entrance: Entrance, permits: Arc<Semaphore>) {
     let mut connections = JoinSet::new();
     loop {
         tokio::select! {
-            () = shutdown.begun() => break,
+            () = entrance.shutdown.begun() => break,
             Some(_) = connections.join_next() => {}
             accepted = socket.accept() => match accepted {
                 Ok((tcp, from)) => {
@@ -180,9 +203,9 @@ async fn accept(socket: TcpListener, router: Router, limits: Limits, permits: Ar
                     if let Ok(permit) = permits.clone().try_acquire_owned() {
                         // Events must not wait for the acknowledgement of the one before.
                         tcp.set_nodelay(true).ok();
-                        let tcp = Impatient::new(tcp, limits.stall);
+                        let tcp = Impatient::new(tcp, entrance.limits.stall);
                         let peer = Peer { ip: from.ip().to_canonical(), _permit: Arc::new(permit) };
-                        connections.spawn(connection(tcp, router.clone(), shutdown.clone(), peer));
+                        connections.spawn(enter(tcp, entrance.clone(), peer));
                     }
                 }
                 Err(error) => {
@@ -197,8 +220,20 @@ async fn accept(socket: TcpListener, router: Router, limits: Limits, permits: Ar
     tokio::time::timeout(GRACE, ended).await.ok();
 }
 
-async fn connection(tcp: Impatient<TcpStream>, router: Router, shutdown: Shutdown, peer: Peer) {
-    let router = TowerToHyperService::new(router);
+async fn enter(tcp: Impatient<TcpStream>, entrance: Entrance, peer: Peer) {
+    let Some(acceptor) = entrance.tls.clone() else { return connection(tcp, entrance, peer).await };
+    match tls::accept(&acceptor, tcp).await {
+        // Large: the buffers of TLS are in it.
+        Ok(stream) => Box::pin(connection(stream, entrance, peer)).await,
+        Err(error) => tracing::debug!(%error, "a handshake failed"),
+    }
+}
+
+async fn connection<S>(stream: S, entrance: Entrance, peer: Peer)
+where
+    S: AsyncRead + AsyncWrite + Send + Unpin + 'static,
+{
+    let router = TowerToHyperService::new(entrance.router);
     let service = hyper::service::service_fn(|mut request: Request<Incoming>| {
         request.extensions_mut().insert(peer.clone());
         router.call(request)
@@ -206,12 +241,12 @@ async fn connection(tcp: Impatient<TcpStream>, router: Router, shutdown: Shutdow
     let connection = http1::Builder::new()
         .timer(TokioTimer::new())
         .header_read_timeout(HEAD)
-        .serve_connection(TokioIo::new(tcp), service)
+        .serve_connection(TokioIo::new(stream), service)
         .with_upgrades();
     let mut connection = std::pin::pin!(connection);
     let ended = tokio::select! {
         ended = connection.as_mut() => ended,
-        () = shutdown.begun() => {
+        () = entrance.shutdown.begun() => {
             connection.as_mut().graceful_shutdown();
             connection.await
         }

@@ -23,6 +23,7 @@ mod rpc;
 mod socket;
 mod sse;
 mod stall;
+mod tls;
 mod tokens;
 mod upkeep;
 mod usage;
@@ -49,6 +50,7 @@ pub use intent::{Edit, Intents};
 pub use listen::{ListenError, Listening, listen, serve};
 pub use metrics::Metrics;
 pub use procedures::{Api, Identity, Parts};
+pub use tls::TlsError;
 
 /// What bounds the HTTP side.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

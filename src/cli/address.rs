@@ -115,7 +115,8 @@ fn configured(folder: &Path) -> Result<String, Failure> {
         Some(IpAddr::V6(bind)) => bind.into(),
         _ => IpAddr::from(Ipv4Addr::LOCALHOST),
     };
-    Ok(SocketAddr::new(bind, config.port).to_string())
+    let scheme = if config.tls.is_some() { "https://" } else { "" };
+    Ok(format!("{scheme}{}", SocketAddr::new(bind, config.port)))
 }
 
 /// An address as people write it, with its port.
@@ -129,6 +130,13 @@ pub(super) fn with_port(address: &str) -> Result<String, Failure> {
 }
 
 fn complete(address: &str) -> Option<String> {
+    if let Some(secure) = address.strip_prefix("https://") {
+        return complete_host(secure.trim_end_matches('/')).map(|host| format!("https://{host}"));
+    }
+    complete_host(address.strip_prefix("http://").unwrap_or(address).trim_end_matches('/'))
+}
+
+fn complete_host(address: &str) -> Option<String> {
     let odd = |c: char| c.is_whitespace() || c.is_control() || "/@?#\\".contains(c);
     if address.is_empty() || address.contains(odd) {
         return None;
@@ -163,7 +171,10 @@ mod tests {
         assert_eq!(port("::1").as_deref(), Some("[::1]:7391"));
         assert_eq!(port("[::1]").as_deref(), Some("[::1]:7391"));
         assert_eq!(port("[::1]:80").as_deref(), Some("[::1]:80"));
-        for wrong in ["", "desk:", "desk:http", "http://desk", ":80", "a b", "desk:0"] {
+        assert_eq!(port("http://desk/").as_deref(), Some("desk:7391"));
+        assert_eq!(port("https://desk").as_deref(), Some("https://desk:7391"));
+        assert_eq!(port("https://[::1]:80").as_deref(), Some("https://[::1]:80"));
+        for wrong in ["", "desk:", "desk:http", "ftp://desk", "https://", "https://desk/a", ":80", "a b", "desk:0"] {
             assert_eq!(port(wrong), None, "{wrong}");
         }
     }
@@ -211,7 +222,7 @@ mod tests {
         assert_eq!(look(folder.path()).expect("found").token.expect("known").0, "perry_a_b");
         write("client.json", &format!(r#"{{"tokens": {{"{ID}": "perry_c_d"}}}}"#));
         assert_eq!(look(folder.path()).expect("found").token.expect("known").0, "perry_c_d");
-        write("client.json", r#"{"worker": "http://desk"}"#);
+        write("client.json", r#"{"worker": "ftp://desk"}"#);
         assert_eq!(look(folder.path()).expect_err("refused").code, 2);
         write("client.json", "{");
         assert_eq!(look(folder.path()).expect_err("refused").code, 2);

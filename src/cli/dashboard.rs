@@ -33,7 +33,7 @@ impl Dashboard {
             })
             .await?;
         // Where the command line reaches it, a browser of the same machine does too.
-        let link = pair::link(&format!("http://{}", client.address()), &offer.code);
+        let link = pair::link(&pair::with_scheme(client.address()), &offer.code);
         context.print(&format!("{link}\n"))?;
         if self.no_open {
             return Ok(DONE);

@@ -100,6 +100,7 @@ impl From<ClientError> for Failure {
         match &error {
             ClientError::Unreachable { address, source } => {
                 let failure = Self::new(UNREACHABLE, format!("{error}: {source}"));
+                let address = address.trim_start_matches("https://");
                 let own =
                     address.starts_with("127.") || address.starts_with("localhost:") || address.starts_with("[::1]");
                 if own {

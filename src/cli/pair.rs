@@ -41,7 +41,7 @@ impl Pair {
         let Self { name, rights, address, json } = self;
         let name = name.map_or_else(|| unique("device"), Ok)?;
         let offer = context.client()?.offer_pairing(&rights.of(name)).await?;
-        let told = address.map(|host| if host.contains("://") { host } else { format!("http://{host}") });
+        let told = address.as_deref().map(with_scheme);
         let base = told.as_ref().or(offer.addresses.first()).ok_or_else(|| {
             Failure::failed("the agent does not know by which address it is reached").hint("say so: --address HOST")
         })?;
@@ -66,6 +66,11 @@ impl Pair {
         ))?;
         Ok(DONE)
     }
+}
+
+/// An address as a browser wants it.
+pub(super) fn with_scheme(address: &str) -> String {
+    if address.contains("://") { address.to_owned() } else { format!("http://{address}") }
 }
 
 /// A name that no token has yet.

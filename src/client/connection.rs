@@ -11,9 +11,11 @@ use hyper::client::conn::http1::{self, SendRequest};
 use hyper::header::{AUTHORIZATION, CONTENT_TYPE, HOST, HeaderValue};
 use hyper::{Request, Response};
 use hyper_util::rt::TokioIo;
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
 
 use super::error::ClientError;
+use super::tls::{HTTPS, Tls};
 use crate::contract::{self, Code};
 use crate::model::Secret;
 
@@ -23,7 +25,10 @@ const CONNECT: Duration = Duration::from_secs(5);
 /// Whom a client talks to.
 #[derive(Debug, Clone)]
 pub(super) struct Target {
+    /// `host:port`, or `https://host:port`.
     pub(super) address: String,
+    /// How to speak TLS, where the address says so.
+    pub(super) tls: Option<Tls>,
     /// What says who calls.
     pub(super) token: Option<Secret>,
     /// The only agent that will do, where not any will that answers there.
@@ -39,6 +44,11 @@ pub(super) struct Only {
 }
 
 impl Target {
+    /// `host:port`.
+    pub(super) fn host(&self) -> &str {
+        self.address.strip_prefix(HTTPS).unwrap_or(&self.address)
+    }
+
     /// The error in an answer with a status of 300 or more.
     pub(super) fn error(&self, status: u16, body: &[u8]) -> ClientError {
         match (ClientError::answer(&self.address, status, body), &self.only) {
@@ -62,14 +72,18 @@ impl Connection {
         let address = target.address.as_str();
         let unreachable = |source| ClientError::Unreachable { address: address.to_owned(), source };
         let late = |_| io::Error::new(io::ErrorKind::TimedOut, "connecting took too long");
-        let connected = tokio::time::timeout(CONNECT, connect(address)).await.map_err(late);
+        let connected = tokio::time::timeout(CONNECT, connect(target.host())).await.map_err(late);
         let tcp = connected.and_then(|tcp| tcp).map_err(unreachable)?;
         // Small requests must not wait for one another's acknowledgement.
         tcp.set_nodelay(true).map_err(unreachable)?;
         let cut = |source| ClientError::Cut { address: address.to_owned(), source: Some(source) };
-        let (sender, driver) = http1::handshake(TokioIo::new(tcp)).await.map_err(cut)?;
-        // Its error is also that of the request under way.
-        tokio::spawn(async move { driver.await.ok() });
+        let sender = match &target.tls {
+            None => speak(tcp).await.map_err(cut)?,
+            Some(tls) => {
+                let secured = tokio::time::timeout(CONNECT, tls.secure(target.host(), tcp)).await.map_err(late);
+                speak(secured.and_then(|stream| stream).map_err(unreachable)?).await.map_err(cut)?
+            }
+        };
         Ok(Self { target: target.clone(), sender })
     }
 
@@ -94,7 +108,7 @@ impl Connection {
             source: io::Error::new(io::ErrorKind::InvalidInput, what),
         };
         let mut request = Request::post(format!("/rpc/{path}"))
-            .header(HOST, address.as_str())
+            .header(HOST, self.target.host())
             .header(CONTENT_TYPE, "application/json");
         if let Some(only) = &self.target.only {
             request = request.header(contract::AGENT, only.id.as_str());
@@ -114,6 +128,16 @@ impl Connection {
         self.sender.ready().await.map_err(cut)?;
         self.sender.send_request(request).await.map_err(cut)
     }
+}
+
+async fn speak<S>(stream: S) -> hyper::Result<SendRequest<Full<Bytes>>>
+where
+    S: AsyncRead + AsyncWrite + Send + Unpin + 'static,
+{
+    let (sender, driver) = http1::handshake(TokioIo::new(stream)).await?;
+    // Its error is also that of the request under way.
+    tokio::spawn(async move { driver.await.ok() });
+    Ok(sender)
 }
 
 /// Reads an answer whole, up to a limit.

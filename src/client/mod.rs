@@ -1,6 +1,6 @@
 //! The typed client of the API, for the CLI, the TUI and tests.
 //!
-//! [`Client`] has one method a row of the table of procedures. It speaks HTTP/1.1 over plain TCP, keeps one idle
+//! [`Client`] has one method a row of the table of procedures. It speaks HTTP/1.1, over TLS where the address says so, keeps one idle
 //! connection and nothing else, and runs on a current-thread runtime. [`Watch`] goes on over reconnects; [`Wait`]
 //! decides, from its frames, whether what one waits for has come.
 
@@ -9,6 +9,7 @@ mod error;
 mod rows;
 mod sse;
 mod stream;
+mod tls;
 mod wait;
 mod watch;
 
@@ -32,6 +33,7 @@ pub use wait::{Goal, Progress, Wait};
 pub use watch::Watch;
 
 use connection::{Connection, Only, Target};
+use tls::Tls;
 
 /// How long an answer may take. Only `workspaces/exec` may take longer: as long as its command does.
 const ANSWER: Duration = Duration::from_secs(60);
@@ -53,23 +55,22 @@ struct Envelope<T> {
 }
 
 impl Client {
-    /// A client of whichever agent is at `host:port`. Connects with the first call.
+    /// A client of whichever agent is at `host:port`, or `https://host:port`. Connects with the first call.
     pub fn new(address: &str) -> Self {
-        Self::to(Target { address: address.to_owned(), only: None, token: None })
+        Self::to(Target { address: address.to_owned(), tls: Tls::of(address), only: None, token: None })
     }
 
     /// A client of the agent with this id, at `host:port` as far as one knows. Any other that answers there refuses every
     /// call before it does anything: [`ClientError::OtherAgent`], which calls the one that is meant by `name`.
     pub fn only(address: &str, id: &str, name: &str) -> Self {
         let only = Some(Only { id: id.to_owned(), name: name.to_owned() });
-        Self::to(Target { address: address.to_owned(), only, token: None })
+        Self::to(Target { address: address.to_owned(), tls: Tls::of(address), only, token: None })
     }
 
     /// The same, which says who calls: this token goes with every request.
     #[must_use]
     pub fn with_token(&self, token: Secret) -> Self {
-        let Target { address, only, .. } = Target::clone(&self.target);
-        Self::to(Target { address, only, token: Some(token) })
+        Self::to(Target { token: Some(token), ..Target::clone(&self.target) })
     }
 
     fn to(target: Target) -> Self {

@@ -38,7 +38,7 @@ const PARTS: [(&str, &str, &[&str]); 4] = [
 ];
 
 /// Crates that live in some rooms (or one file) only.
-const CRATES: [(&str, &[&str]); 12] = [
+const CRATES: [(&str, &[&str]); 14] = [
     ("bollard", &["runtime/"]),
     ("serde_saphyr", &["model/manifest"]),
     ("notify", &["store/"]),
@@ -46,6 +46,8 @@ const CRATES: [(&str, &[&str]); 12] = [
     ("axum", &["api/", "worker/"]),
     ("clap", &["cli/", "main.rs"]),
     ("qrcode", &["cli/"]),
+    ("rustls_native_certs", &["client/"]),
+    ("tokio_rustls", &["api/", "client/"]),
     ("prometheus_client", &["api/"]),
     ("anyhow", &["cli/", "main.rs", "agent.rs", "agent/"]),
     ("backon", &["queue/", "client/", "runtime/"]),

@@ -40,18 +40,24 @@ pub(crate) struct Agent {
 
 impl Agent {
     pub(crate) fn start(script: impl Script + 'static) -> Self {
+        Self::start_with(script, Config { port: 0, ..Config::default() })
+    }
+
+    pub(crate) fn start_with(script: impl Script + 'static, config: Config) -> Self {
+        let scheme = if config.tls.is_some() { "https://" } else { "" };
         let (tell, told) = std::sync::mpsc::channel();
         let shutdown = Shutdown::new();
         let end = shutdown.clone();
         let thread = std::thread::spawn(move || {
             let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
-            runtime.block_on(serve(script, end, |address, world, token| {
+            runtime.block_on(serve(script, config, end, |address, world, token| {
                 tell.send((address, world, token)).expect("somebody waits");
             }));
         });
         let (address, world, token) = told.recv().expect("it starts");
         let folder = tempfile::tempdir().expect("a folder");
-        let client = serde_json::json!({"worker": address, "tokens": {address.to_string(): token}});
+        let worker = format!("{scheme}{address}");
+        let client = serde_json::json!({"worker": worker, "tokens": {worker.clone(): token}});
         std::fs::write(folder.path().join(CLIENT), client.to_string()).expect("written");
         Self { folder, world, address, token, shutdown, thread: Some(thread) }
     }
@@ -89,11 +95,11 @@ impl Drop for Agent {
 
 async fn serve(
     script: impl Script + 'static,
+    config: Config,
     shutdown: Shutdown,
     started: impl FnOnce(std::net::SocketAddr, World, String),
 ) {
     let clock: Arc<dyn Clock> = Arc::new(SystemClock::new());
-    let config = Config { port: 0, ..Config::default() };
     let world = World::new(clock.clone(), script);
     let store = Arc::new(Store::default());
     let hub: Hub<Shown> = Hub::new("boot", perry::watch::Limits::default()).expect("a boot id");

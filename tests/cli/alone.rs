@@ -204,7 +204,7 @@ fn a_client_json_that_cannot_be_understood_is_named() {
     let folder = folder();
     let file = folder.path().join("client.json");
     for (text, says) in
-        [("{", "EOF"), ("{\"worker\": 1}", "invalid type"), ("{\"worker\": \"http://x\"}", "is no address")]
+        [("{", "EOF"), ("{\"worker\": 1}", "invalid type"), ("{\"worker\": \"ftp://x\"}", "is no address")]
     {
         fs::write(&file, text).expect("written");
         let told = perry(folder.path(), &["get"]);

@@ -4,6 +4,7 @@
 
 mod agent;
 mod alone;
+mod tls;
 mod tokens;
 mod verbs;
 
