@@ -171,7 +171,7 @@ impl Agent {
             auth: Auth::new(self.tokens.clone(), self.clock.clone()),
             records,
             clock: self.clock.clone(),
-            metrics: Arc::new(Metrics::new()),
+            metrics: Arc::new(Metrics::new(controller.clone(), hub.clone())),
             limits: Limits::default(),
             shutdown: shutdown.clone(),
         });

@@ -9,7 +9,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use async_trait::async_trait;
-use perry::api::{self, Api, Auth, Door, Guard, Identity, Limits, Metrics, Parts, Shutdown};
+use perry::api::{self, Api, Auth, Door, Guard, Identity, Limits, Parts, Shutdown};
 use perry::client::Client;
 use perry::clock::{Clock, SystemClock};
 use perry::contract::usage::Measured;
@@ -73,7 +73,7 @@ pub(crate) async fn serve(folder: &Path) -> (SocketAddr, Secret, Arc<Store>) {
         auth: Auth::new(tokens, clock.clone()),
         records: Arc::new(Audit::new(folder)),
         clock,
-        metrics: Arc::new(Metrics::new()),
+        metrics: Arc::default(),
         limits: Limits::default(),
         shutdown: shutdown.clone(),
     });

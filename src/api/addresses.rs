@@ -1,6 +1,6 @@
 //! Addresses of this machine: which there are, which of them the internet reaches, and how others write them.
 
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 
 use nix::ifaddrs::getifaddrs;
 
@@ -14,11 +14,14 @@ pub(super) fn own() -> Vec<IpAddr> {
     all.filter_map(|one| ip(one.address?)).collect()
 }
 
-/// Whether only those reach it who share a machine, a local network or a tailnet with it.
+/// Whether the internet does not lead there: only those reach it who share a machine, a local network or a tailnet with it.
 pub(super) fn is_private(ip: IpAddr) -> bool {
     match ip.to_canonical() {
-        IpAddr::V4(v4) => v4.is_loopback() || v4.is_private() || v4.is_link_local() || is_shared(v4),
-        IpAddr::V6(v6) => v6.is_loopback() || is_unique_local(v6) || (v6.segments()[0] & 0xffc0) == 0xfe80,
+        IpAddr::V4(v4) => {
+            // What is for documentation is routed nowhere (RFC 5737).
+            v4.is_loopback() || v4.is_private() || v4.is_link_local() || v4.is_documentation() || is_shared(v4)
+        }
+        IpAddr::V6(v6) => v6.is_loopback() || v6.is_unique_local() || v6.is_unicast_link_local(),
     }
 }
 
@@ -26,11 +29,6 @@ pub(super) fn is_private(ip: IpAddr) -> bool {
 fn is_shared(v4: Ipv4Addr) -> bool {
     let [first, second, ..] = v4.octets();
     first == 100 && (64..128).contains(&second)
-}
-
-/// fc00::/7 (RFC 4193).
-fn is_unique_local(v6: Ipv6Addr) -> bool {
-    (v6.segments()[0] & 0xfe00) == 0xfc00
 }
 
 /// Where an agent that listens on these can be reached, best for another device first.
@@ -44,7 +42,7 @@ pub fn urls(scheme: &str, bound: &[SocketAddr]) -> Vec<String> {
         }
     }
     // Link-local ones of IPv6 mean nothing without the name of an interface.
-    found.retain(|ip| !matches!(ip, IpAddr::V6(v6) if (v6.segments()[0] & 0xffc0) == 0xfe80));
+    found.retain(|ip| !matches!(ip, IpAddr::V6(v6) if v6.is_unicast_link_local()));
     found.sort_by_key(|ip| (ip.is_loopback(), is_docker(*ip), ip.is_ipv6()));
     found.dedup();
     let port = bound.first().map_or(0, SocketAddr::port);
@@ -62,14 +60,22 @@ mod tests {
 
     #[test]
     fn private_is_what_only_the_same_network_reaches() {
-        for ip in ["127.0.0.1", "10.1.2.3", "172.16.0.1", "192.168.0.1", "100.64.0.1", "100.127.255.254", "169.254.1.1"]
-        {
+        for ip in [
+            "127.0.0.1",
+            "10.1.2.3",
+            "172.16.0.1",
+            "192.168.0.1",
+            "100.64.0.1",
+            "100.127.255.254",
+            "169.254.1.1",
+            "192.0.2.2",
+        ] {
             assert!(is_private(ip.parse().expect("an address")), "{ip}");
         }
         for ip in ["::1", "fd00::1", "fe80::1", "::ffff:10.0.0.1"] {
             assert!(is_private(ip.parse().expect("an address")), "{ip}");
         }
-        for ip in ["8.8.8.8", "172.32.0.1", "100.128.0.1", "192.0.2.1", "2001:db8::1", "::ffff:8.8.8.8"] {
+        for ip in ["8.8.8.8", "172.32.0.1", "100.128.0.1", "2001:4860::1", "::ffff:8.8.8.8"] {
             assert!(!is_private(ip.parse().expect("an address")), "{ip}");
         }
     }

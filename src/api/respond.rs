@@ -3,7 +3,9 @@
 use axum::body::Body;
 use axum::response::Response;
 use hyper::StatusCode;
-use hyper::header::{CACHE_CONTROL, CONNECTION, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue, RETRY_AFTER};
+use hyper::header::{
+    CACHE_CONTROL, CONNECTION, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue, RETRY_AFTER, WWW_AUTHENTICATE,
+};
 use serde::Serialize;
 
 use crate::contract::{ApiError, Code, Descriptor, ErrorBody};
@@ -31,6 +33,9 @@ pub(super) fn error(error: &ErrorBody) -> Response {
     let headers = response.headers_mut();
     if error.is(Code::TooManyRequests) || error.is(Code::ServiceUnavailable) {
         headers.insert(RETRY_AFTER, HeaderValue::from_static("1"));
+    }
+    if error.is(Code::Unauthorized) {
+        headers.insert(WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
     }
     // The rest of the request was not read, so that the connection cannot be used again.
     if error.is(Code::PayloadTooLarge) || error.is(Code::Timeout) {

@@ -60,7 +60,7 @@ impl Pair {
         context.print(&format!(
             "{}\nLink:  {link}\nCode:  {code}\n\nIt works once, until {}. On another machine with perry:\n  \
              perry config agent add {}\n",
-            picture(&link)?,
+            picture(&link, context.is_colored())?,
             offer.expires.strftime("%H:%M:%S UTC"),
             base.split_once("://").map_or(base.as_str(), |(_, host)| host),
         ))?;
@@ -85,12 +85,16 @@ pub(super) fn link(base: &str, code: &Secret) -> String {
     format!("{}/#pair={}", base.trim_end_matches('/'), code.0)
 }
 
-fn picture(link: &str) -> Result<String, Failure> {
+/// Dark on light, which all readers take: with colours set; without, as it looks on a dark terminal.
+fn picture(link: &str, colored: bool) -> Result<String, Failure> {
     let code = QrCode::with_error_correction_level(link, EcLevel::L);
     let code = code.map_err(|error| Failure::failed(format!("the link has no QR code: {error}")))?;
-    // Dark letters on a light page would be read as the negative, which many readers refuse: colours are set.
-    let picture = code.render::<Dense1x2>().quiet_zone(true).build();
-    Ok(picture.lines().map(|line| format!("\x1b[30;47m{line}\x1b[0m\n")).collect())
+    let mut picture = code.render::<Dense1x2>();
+    if colored {
+        let picture = picture.build();
+        return Ok(picture.lines().map(|line| format!("\x1b[30;47m{line}\x1b[0m\n")).collect());
+    }
+    Ok(picture.dark_color(Dense1x2::Light).light_color(Dense1x2::Dark).build() + "\n")
 }
 
 fn is_loopback(base: &str) -> bool {
@@ -106,7 +110,9 @@ mod tests {
     fn the_link_has_the_code_where_no_server_sees_it() {
         let code = Secret("ABCDE-FGHJK".to_owned());
         assert_eq!(link("http://10.0.0.1:7391/", &code), "http://10.0.0.1:7391/#pair=ABCDE-FGHJK");
-        assert!(picture(&link("http://10.0.0.1:7391", &code)).expect("a picture").lines().count() > 10);
+        let plain = picture(&link("http://10.0.0.1:7391", &code), false).expect("a picture");
+        assert!(plain.lines().count() > 10 && !plain.contains('\x1b'));
+        assert!(picture("http://10.0.0.1:7391/", true).expect("a picture").starts_with("\x1b[30;47m"));
     }
 
     #[test]

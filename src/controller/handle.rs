@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use async_trait::async_trait;
 
-use super::Controller;
+use super::{Controller, Stats};
 use crate::model::desired::Goal;
 use crate::model::observed::{EngineSeen, FileFault, Seen};
 use crate::model::{Action, DiskUsage, Event, Name, Reason, Variant, Verdict, Workspace};
@@ -24,6 +24,9 @@ pub trait Handle: Send + Sync {
     /// Whether this intent needs another container than the stored one, where both are to run. Told without a look: it
     /// is what there is to go by when nobody can look.
     fn may_replace(&self, workspace: &Workspace) -> bool;
+
+    /// What the loop has done since it began, and how much is under way.
+    fn stats(&self) -> Stats;
 
     /// The latest events, oldest first: of one workspace or of all.
     fn events(&self, name: Option<&Name>) -> Vec<Event>;
@@ -127,6 +130,10 @@ impl Handle for Controller {
             || before.container.limits.need_new_container(&after.container.limits)
             || before.adopted != after.adopted;
         (before.goal, after.goal) == (Goal::Running, Goal::Running) && other && !kept
+    }
+
+    fn stats(&self) -> Stats {
+        self.counted()
     }
 
     fn events(&self, name: Option<&Name>) -> Vec<Event> {

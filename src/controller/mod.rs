@@ -11,6 +11,7 @@ mod memory;
 mod pass;
 mod policy;
 mod startup;
+mod stats;
 
 use std::collections::BTreeMap;
 use std::panic::AssertUnwindSafe;
@@ -23,6 +24,7 @@ use futures::{FutureExt, StreamExt};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 pub use handle::{Handle, Preview};
+pub use stats::{BOUNDS, Stats, Times};
 
 use crate::clock::Clock;
 use crate::model::{Config, Event, Name, Reason, Severity, Shown, Workspace};
@@ -69,6 +71,7 @@ pub struct Controller {
     blind: Mutex<Backoff<Name>>,
     jitter: Mutex<Jitter>,
     events: EventLog,
+    stats: Mutex<Stats>,
     slots: Arc<Semaphore>,
     /// No pass is to begin, and what can be broken off is.
     stopping: AtomicBool,
@@ -87,6 +90,7 @@ impl Controller {
             blind: Mutex::new(Backoff::new(parts.seed.wrapping_add(2))),
             jitter: Mutex::new(Jitter::new(parts.seed.wrapping_add(1))),
             events: EventLog::new(),
+            stats: Mutex::default(),
             slots: Arc::new(Semaphore::new(PASSES)),
             stopping: AtomicBool::new(false),
             settings: RwLock::new(Arc::new(parts.settings.clone())),
@@ -171,8 +175,12 @@ impl Controller {
         let next = AssertUnwindSafe(self.pass(&name, slot)).catch_unwind().await;
         let delay = match next {
             Ok(next) => next,
-            Err(_) => self.panicked(&name),
+            Err(_) => {
+                locked(&self.stats).panics += 1;
+                self.panicked(&name)
+            }
         };
+        locked(&self.stats).passes += 1;
         if let Some(delay) = delay {
             self.queue.add_after(name, delay);
         }
@@ -188,11 +196,19 @@ impl Controller {
         std::panic::catch_unwind(failed).unwrap_or_else(|_| Some(self.back_off(&workspace)))
     }
 
+    /// What the loop has done, and how much is under way.
+    fn counted(&self) -> Stats {
+        let depth = self.queue.depth();
+        Stats { waiting: depth.waiting as u64, in_pass: depth.in_pass as u64, ..locked(&self.stats).clone() }
+    }
+
     fn back_off(&self, workspace: &Workspace) -> Duration {
+        locked(&self.stats).back_offs += 1;
         locked(&self.backoff).failed(&workspace.metadata.name, workspace.metadata.generation)
     }
 
     fn back_off_blind(&self, workspace: &Workspace) -> Duration {
+        locked(&self.stats).back_offs += 1;
         locked(&self.blind).failed(&workspace.metadata.name, workspace.metadata.generation)
     }
 
@@ -208,7 +224,11 @@ impl Controller {
         if let Some(stored) = self.parts.intent.get(name) {
             memory.meet(&stored);
         }
-        use_it(memory)
+        let value = use_it(memory);
+        for (step, took) in memory.timeline.take_finished() {
+            locked(&self.stats).steps.entry(step).or_default().add(took);
+        }
+        value
     }
 
     /// Shows what is known of a workspace to whoever watches: by its stored intent, whichever a pass works for.

@@ -17,6 +17,8 @@ pub(super) struct Timeline {
     steps: Vec<Timed>,
     /// Everything answered: the next start begins a new timeline.
     complete: bool,
+    /// Steps that were done since somebody asked.
+    finished: Vec<(String, Duration)>,
 }
 
 /// A step, and when it began by the monotonic clock.
@@ -100,9 +102,18 @@ impl Timeline {
 
     fn close(&mut self, step: &str, error: Option<&str>, now: Duration) {
         let Some(Timed { step, began }) = self.running(step) else { return };
-        let took = now.saturating_sub(*began).as_millis();
-        step.duration_ms = Some(u64::try_from(took).unwrap_or(u64::MAX));
+        let took = now.saturating_sub(*began);
+        step.duration_ms = Some(u64::try_from(took.as_millis()).unwrap_or(u64::MAX));
         step.state = if error.is_some() { StepState::Failed } else { StepState::Done };
         step.message = error.map(str::to_owned);
+        if error.is_none() {
+            let name = step.name.clone();
+            self.finished.push((name, took));
+        }
+    }
+
+    /// The steps that were done since this was last asked, with the time that each took.
+    pub(super) fn take_finished(&mut self) -> Vec<(String, Duration)> {
+        std::mem::take(&mut self.finished)
     }
 }

@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex};
 
 use async_trait::async_trait;
 use futures::{Stream, StreamExt, stream};
-use perry::api::{self, Api, Auth, Door, Edit, Guard, Identity, Intents, Limits, Metrics, Parts, Shutdown};
+use perry::api::{self, Api, Auth, Door, Edit, Guard, Identity, Intents, Limits, Parts, Shutdown};
 use perry::clock::{Clock, SystemClock};
 use perry::contract::usage::{Disk, Measured};
 use perry::contract::worker::{ExecRequest, ExecResponse};
@@ -145,7 +145,7 @@ async fn serve(
         auth: Auth::new(tokens, clock.clone()),
         records: Arc::new(Audit::new(folder.path())),
         clock,
-        metrics: Arc::new(Metrics::new()),
+        metrics: Arc::default(),
         limits: Limits::default(),
         shutdown: shutdown.clone(),
     });

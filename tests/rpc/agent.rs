@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex};
 
 use async_trait::async_trait;
 use futures::{StreamExt, stream};
-use perry::api::{self, Auth, Door, Guard, Limits, Metrics, Shutdown};
+use perry::api::{self, Auth, Door, Guard, Limits, Shutdown};
 use perry::clock::{Clock, SystemClock};
 use perry::contract::worker::ExecResponse;
 use perry::contract::*;
@@ -99,7 +99,7 @@ impl Agent {
             auth: Auth::new(tokens.clone(), clock.clone()),
             records: records.clone(),
             clock,
-            metrics: Arc::new(Metrics::new()),
+            metrics: Arc::default(),
             limits,
             shutdown: shutdown.clone(),
         });

@@ -11,7 +11,7 @@ use perry::clock::{Clock, ManualClock};
 use perry::contract::usage::Measured;
 use perry::contract::worker::{ExecRequest, ExecResponse};
 use perry::contract::{Call, LogLine};
-use perry::controller::{Handle, Preview};
+use perry::controller::{Handle, Preview, Stats};
 use perry::model::observed::{EngineSeen, FileFault, Seen};
 use perry::model::{Action, Caller, DiskUsage, Event, Name, Role, Shown, State, Uid, Variant, View, Workspace};
 use perry::runtime::{Attach, Duplex, LogLines, LogsWanted, Orphans, RuntimeError};
@@ -213,6 +213,10 @@ impl Handle for Door {
 
     fn may_replace(&self, _: &Workspace) -> bool {
         *self.0.other_container.lock().expect("other_container")
+    }
+
+    fn stats(&self) -> Stats {
+        Stats::default()
     }
 
     fn events(&self, name: Option<&Name>) -> Vec<Event> {

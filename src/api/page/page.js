@@ -84,7 +84,8 @@ async function begin() {
   if (code !== null) {
     // It works once; nobody is to find it in the history.
     history.replaceState(null, '', '/')
-    await claim(code)
+    // Whoever is logged in keeps the token that there is.
+    if (localStorage.getItem(KEY) === null) await claim(code)
   }
   await load()
 }
