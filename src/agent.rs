@@ -12,6 +12,7 @@ use anyhow::Context;
 use tokio::signal::unix::{SignalKind, signal};
 
 use crate::api::{self, Api, Auth, Guard, Limits, Metrics, Shutdown};
+use crate::cli::LogFormat;
 use crate::clock::{Clock, SystemClock};
 use crate::contract::Table;
 use crate::controller::{self, Controller};
@@ -46,8 +47,8 @@ const RUN_FOLDER: &str = "run";
 ///
 /// # Errors
 /// Another agent has the folder, a file of it cannot be used, or the API's address is taken.
-pub fn run(config_dir: &Path) -> anyhow::Result<()> {
-    log_to_stderr();
+pub fn run(config_dir: &Path, log: LogFormat) -> anyhow::Result<()> {
+    log_to_stderr(log);
     for note in folder::prepare(config_dir)? {
         tracing::warn!("{note}");
     }
@@ -80,12 +81,15 @@ fn unusable(folder: &Path, error: StoreError) -> anyhow::Error {
     }
 }
 
-fn log_to_stderr() {
+fn log_to_stderr(format: LogFormat) {
     let filter = tracing_subscriber::EnvFilter::try_from_env("PERRY_LOG")
         .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new("info"));
     // In tests several agents may share a process; the first one's log serves all.
     let log = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
-    let _ = log.with_ansi(std::io::stderr().is_terminal()).try_init();
+    let _ = match format {
+        LogFormat::Text => log.with_ansi(std::io::stderr().is_terminal()).try_init(),
+        LogFormat::Json => log.json().flatten_event(true).try_init(),
+    };
 }
 
 fn admit(config: &Arc<LiveConfig>, clock: &Arc<dyn Clock>) -> Admit {

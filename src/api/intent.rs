@@ -37,6 +37,11 @@ pub trait Intents: Send + Sync {
     fn warnings(&self) -> Vec<AgentWarning> {
         Vec::new()
     }
+
+    /// Why it is not sure that intent is whole; `None` where it is.
+    fn untrusted(&self) -> Option<String> {
+        None
+    }
 }
 
 #[async_trait]
@@ -57,6 +62,10 @@ impl Intents for Store {
     fn warnings(&self) -> Vec<AgentWarning> {
         let warning = |Warning { since, message }| AgentWarning { since, message };
         Self::warnings(self).into_iter().map(warning).collect()
+    }
+
+    fn untrusted(&self) -> Option<String> {
+        Self::untrusted(self)
     }
 }
 

@@ -7,6 +7,7 @@ pub mod addresses;
 mod apply;
 mod auth;
 mod call;
+mod doctor;
 mod feed;
 mod feeds;
 mod guard;

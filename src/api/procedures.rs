@@ -190,6 +190,14 @@ impl Procedures for Api {
         self.orphans().await
     }
 
+    async fn prune_orphans(&self, _: &Call, input: PruneInput) -> Result<PruneOutput, ApiError> {
+        self.prune(&input).await
+    }
+
+    async fn check_agent(&self, _: &Call, _: NoInput) -> Result<DoctorReport, ApiError> {
+        Ok(self.doctor().await)
+    }
+
     async fn get_config(&self, _: &Call, _: NoInput) -> Result<ConfigShown, ApiError> {
         self.config().await
     }

@@ -3,14 +3,29 @@
 use std::sync::PoisonError;
 
 use super::Api;
-use crate::contract::{ApiError, ConfigShown, Orphans};
+use crate::contract::{ApiError, ConfigShown, Orphans, PruneInput, PruneOutput};
+use crate::controller::{PruneError, Pruned};
 use crate::model::Config;
 use crate::store::{Disk, StoreError, client};
 
 impl Api {
     pub(super) async fn orphans(&self) -> Result<Orphans, ApiError> {
         let orphans = self.parts.controller.orphans().await.map_err(ApiError::Unavailable)?;
-        Ok(Orphans { containers: orphans.containers, volumes: orphans.volumes })
+        let (containers, volumes) = (orphans.containers.into_keys().collect(), orphans.volumes.into_keys().collect());
+        Ok(Orphans { containers, volumes })
+    }
+
+    pub(super) async fn prune(&self, input: &PruneInput) -> Result<PruneOutput, ApiError> {
+        if let Some(why) = self.parts.store.untrusted() {
+            let message = format!("nothing is removed while it is not sure which workspaces there are: {why}");
+            return Err(ApiError::Unavailable(message));
+        }
+        let pruned = self.parts.controller.prune(&input.volumes, input.dry_run).await.map_err(|error| match error {
+            PruneError::NoOrphan(_) => ApiError::bad_request("volumes", error.to_string()),
+            other => ApiError::Unavailable(other.to_string()),
+        })?;
+        let Pruned { containers, volumes, kept } = pruned;
+        Ok(PruneOutput { removed: Orphans { containers, volumes }, kept })
     }
 
     pub(super) async fn config(&self) -> Result<ConfigShown, ApiError> {

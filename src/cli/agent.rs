@@ -13,11 +13,24 @@ use super::values;
 /// How long the agent may take to end; a pass under way ends first.
 const END: Duration = Duration::from_secs(30);
 
+/// The form of the agent's log.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+pub enum LogFormat {
+    /// For people.
+    Text,
+    /// An object a line.
+    Json,
+}
+
 /// Run, look at or end the agent
 #[derive(Debug, clap::Subcommand)]
 pub(super) enum Agent {
-    /// Be the agent, until it is ended
-    Run,
+    /// Be the agent, until it is ended. What it logs goes to stderr; PERRY_LOG says how much (info, debug, …)
+    Run {
+        /// The form of the log: text, or json, an object a line.
+        #[arg(long, value_enum, default_value = "text", hide_possible_values = true, value_name = "FORM")]
+        log_format: LogFormat,
+    },
     /// Show what the agent says of itself
     Info {
         /// The form: text, json or yaml.
@@ -35,7 +48,7 @@ impl Agent {
         let client = context.client()?;
         match self {
             // Handled before there is a runtime.
-            Self::Run => Ok(DONE),
+            Self::Run { .. } => Ok(DONE),
             Self::Info { output } => {
                 let info = client.agent_info(&NoInput {}).await?;
                 context.print(&match output {

@@ -13,6 +13,7 @@ mod dashboard;
 mod delete;
 mod describe;
 mod diff;
+mod doctor;
 mod each;
 mod events;
 mod exec;
@@ -24,6 +25,7 @@ mod image;
 mod logs;
 mod manifests;
 mod pair;
+mod prune;
 mod restart;
 mod schema;
 mod selector;
@@ -45,6 +47,7 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
+pub use agent::LogFormat;
 use context::Context;
 use failure::{Failure, INTERRUPTED, Outcome};
 
@@ -87,6 +90,8 @@ enum Verb {
     Token(token::Token),
     Pair(pair::Pair),
     Dashboard(dashboard::Dashboard),
+    Prune(prune::Prune),
+    Doctor(doctor::Doctor),
     Explain(explain::Explain),
     Schema(schema::Schema),
     Completion(completion::Completion),
@@ -94,8 +99,8 @@ enum Verb {
 }
 
 /// Runs a command line, without the program's name. `run_agent` is the agent itself: it is given the folder of settings
-/// and state, and comes back when the agent has ended.
-pub fn run(args: Vec<OsString>, run_agent: fn(&Path) -> anyhow::Result<()>) -> ExitCode {
+/// and state and the form of its log, and comes back when the agent has ended.
+pub fn run(args: Vec<OsString>, run_agent: fn(&Path, LogFormat) -> anyhow::Result<()>) -> ExitCode {
     if let Some(verb) = plain_list(&args) {
         return match Context::new(std::env::var_os("PERRY_CONFIG_DIR").map(PathBuf::from)) {
             Ok(context) => converse(verb, &context),
@@ -116,7 +121,7 @@ pub fn run(args: Vec<OsString>, run_agent: fn(&Path) -> anyhow::Result<()>) -> E
     };
     match cli.verb {
         // It makes a runtime of its own.
-        Verb::Agent(agent::Agent::Run) => match run_agent(context.folder()) {
+        Verb::Agent(agent::Agent::Run { log_format }) => match run_agent(context.folder(), log_format) {
             Ok(()) => ExitCode::SUCCESS,
             Err(error) => Failure::failed(format!("{error:#}")).exit(),
         },
@@ -174,6 +179,8 @@ async fn answer(verb: Verb, context: &Context) -> Outcome {
         Verb::Token(verb) => verb.run(context).await,
         Verb::Pair(verb) => verb.run(context).await,
         Verb::Dashboard(verb) => verb.run(context).await,
+        Verb::Prune(verb) => verb.run(context).await,
+        Verb::Doctor(verb) => verb.run(context).await,
         Verb::Explain(verb) => verb.run(context),
         Verb::Schema(verb) => verb.run(context),
         Verb::Completion(verb) => verb.run(context),

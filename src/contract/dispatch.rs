@@ -15,7 +15,7 @@ use super::input::decode;
 use super::permit::{Names, ShownTo, permit, within};
 use super::table::{Call, Descriptor, Events, Item, Procedures, procedures};
 use super::types::*;
-use super::upkeep::SetWorkerInput;
+use super::upkeep::{PruneInput, SetWorkerInput};
 use crate::model::{Caller, Name};
 
 /// What a procedure answered, encoded.

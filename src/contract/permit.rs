@@ -10,7 +10,7 @@ use super::error::ApiError;
 use super::logs::LogLine;
 use super::table::{Descriptor, Reach};
 use super::types::*;
-use super::upkeep::{ConfigShown, Orphans, SetWorkerInput};
+use super::upkeep::{ConfigShown, DoctorReport, Orphans, PruneInput, PruneOutput, SetWorkerInput};
 use super::usage::Usage;
 use super::worker::ExecResponse;
 use crate::model::{Caller, DiskUsage, Event, Name, Role, Shown};
@@ -81,7 +81,7 @@ macro_rules! names {
 }
 names! {
     one: NameInput, CreateInput, StartInput, RestartInput, ExecInput, LogsInput, CreateTokenInput, RevokeTokenInput;
-    none: NoInput, BuildInput, SetWorkerInput, ClaimInput
+    none: NoInput, BuildInput, PruneInput, SetWorkerInput, ClaimInput
 }
 
 impl Names for EventsInput {
@@ -123,7 +123,9 @@ shown_to_all!(
     AgentInfo,
     BuildProgress,
     ConfigShown,
+    DoctorReport,
     Orphans,
+    PruneOutput,
     NewToken,
     Vec<TokenInfo>,
     TokenInfo,

@@ -15,7 +15,7 @@ use super::access::{ClaimInput, CreateTokenInput, NewToken, PairOffer, RevokeTok
 use super::error::{ApiError, Code};
 use super::logs::LogLine;
 use super::types::*;
-use super::upkeep::{ConfigShown, Orphans, SetWorkerInput};
+use super::upkeep::{ConfigShown, DoctorReport, Orphans, PruneInput, PruneOutput, SetWorkerInput};
 use super::usage::Usage;
 use super::worker::ExecResponse;
 use crate::model::{Caller, DiskUsage, Event, Name, Role, Shown};
@@ -59,8 +59,13 @@ macro_rules! procedures {
                     [NotFound, ServiceUnavailable];
                 /// Containers and volumes that bear this agent's id and belong to no workspace.
                 list_orphans(NoInput) -> Orphans, "orphans/list", Read, Admin, Agent, [ServiceUnavailable];
+                /// Removes orphaned containers, and those orphaned volumes that are named. Refused while it is not sure which
+                /// workspaces there are.
+                prune_orphans(PruneInput) -> PruneOutput, "orphans/prune", Write, Admin, Agent, [ServiceUnavailable];
                 /// What the agent says of itself.
                 agent_info(NoInput) -> AgentInfo, "agent/info", Read, Viewer, Workspaces, [];
+                /// Whether all that the agent needs is as it should be, and what to do where it is not.
+                check_agent(NoInput) -> DoctorReport, "agent/doctor", Read, Admin, Agent, [];
                 /// Ends the agent. Workspaces go on running.
                 kill_agent(NoInput) -> (), "agent/kill", Write, Admin, Agent, [];
                 /// The agent's settings.

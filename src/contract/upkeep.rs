@@ -1,4 +1,4 @@
-//! Inputs and outputs of what keeps an agent in order: orphans, settings.
+//! Inputs and outputs of what keeps an agent in order: doctor, orphans, settings.
 
 use std::collections::BTreeSet;
 
@@ -24,6 +24,60 @@ pub struct ConfigShown {
 pub struct SetWorkerInput {
     /// As `host:port`; empty: the agent of the folder.
     pub worker: String,
+}
+
+/// What to remove.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct PruneInput {
+    /// Orphaned volumes, by name, whose content is to be lost.
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    pub volumes: BTreeSet<String>,
+    /// Say what would be removed, and remove nothing.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub dry_run: bool,
+}
+
+/// What was removed, or would be.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct PruneOutput {
+    /// These.
+    pub removed: Orphans,
+    /// Orphaned volumes that were not named, and stay.
+    pub kept: BTreeSet<String>,
+}
+
+/// What a look at everything showed.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct DoctorReport {
+    /// One for each thing that was looked at.
+    pub checks: Vec<Check>,
+}
+
+/// What was looked at, and how it is.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub struct Check {
+    /// One word.
+    pub name: String,
+    /// How it is.
+    pub status: CheckStatus,
+    /// What was seen.
+    pub message: String,
+    /// What to do about it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub hint: Option<String>,
+}
+
+/// How something is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum CheckStatus {
+    /// As it should be.
+    Ok,
+    /// It works, but not as well or as safely as it could.
+    Warning,
+    /// Something does not work.
+    Failed,
 }
 
 /// Containers and volumes that bear this agent's id and belong to no workspace.

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use async_trait::async_trait;
 
-use super::{Controller, Stats};
+use super::{Controller, PruneError, Pruned, Stats};
 use crate::model::desired::Goal;
 use crate::model::observed::{EngineSeen, FileFault, Seen};
 use crate::model::{Action, DiskUsage, Event, Name, Reason, Variant, Verdict, Workspace};
@@ -57,6 +57,12 @@ pub trait Handle: Send + Sync {
     /// # Errors
     /// Nobody could look.
     async fn orphans(&self) -> Result<Orphans, String>;
+
+    /// Removes orphaned containers, and the orphaned volumes that are named; with `dry_run` only says which.
+    ///
+    /// # Errors
+    /// A volume is no orphan, and nothing was removed; or the engine failed, and what was removed before stays so.
+    async fn prune(&self, volumes: &BTreeSet<String>, dry_run: bool) -> Result<Pruned, PruneError>;
 
     /// Builds a variant of the agent's own image (left out: what `imageTag` is), also when there is one; progress line by
     /// line.
@@ -164,8 +170,11 @@ impl Handle for Controller {
     }
 
     async fn orphans(&self) -> Result<Orphans, String> {
-        let known = self.parts.intent.list().values().map(|workspace| workspace.metadata.uid.clone()).collect();
-        self.parts.runtime.orphans(&known).await.map_err(|error| error.to_string())
+        self.all_orphans().await.map_err(|error| error.to_string())
+    }
+
+    async fn prune(&self, volumes: &BTreeSet<String>, dry_run: bool) -> Result<Pruned, PruneError> {
+        self.prune_orphans(volumes, dry_run).await
     }
 
     async fn build_image(&self, variant: Option<Variant>, progress: Progress<'_>) -> Result<(), String> {

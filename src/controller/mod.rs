@@ -10,6 +10,7 @@ mod handle;
 mod memory;
 mod pass;
 mod policy;
+mod prune;
 mod startup;
 mod stats;
 
@@ -24,6 +25,7 @@ use futures::{FutureExt, StreamExt};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 pub use handle::{Handle, Preview};
+pub use prune::{PruneError, Pruned};
 pub use stats::{BOUNDS, Stats, Times};
 
 use crate::clock::Clock;

@@ -10,7 +10,7 @@ pub mod image;
 pub mod link;
 pub mod secret;
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::pin::Pin;
 
 use async_trait::async_trait;
@@ -20,7 +20,7 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use crate::contract::usage::Measured;
 use crate::contract::worker::{ExecRequest, ExecResponse};
 use crate::contract::{LogLine, LogSource};
-use crate::model::observed::{EngineSeen, FileFault, Seen};
+use crate::model::observed::{EngineSeen, FileFault, Seen, VolumeSeen};
 use crate::model::{Action, Desired, DiskUsage, Name, Observed, Uid, Variant};
 
 /// Where progress goes, one line at a time. An alias, because `async_trait` would give the `&str` inside a lifetime of
@@ -155,8 +155,17 @@ pub trait Attach: Send + Sync {
 /// Containers and volumes that bear this agent's id but belong to no known workspace.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Orphans {
-    /// Names of containers.
-    pub containers: BTreeSet<String>,
-    /// Names of volumes.
-    pub volumes: BTreeSet<String>,
+    /// Containers, by name.
+    pub containers: BTreeMap<String, OrphanedContainer>,
+    /// Volumes, by name.
+    pub volumes: BTreeMap<String, VolumeSeen>,
+}
+
+/// A container that belongs to no known workspace.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct OrphanedContainer {
+    /// Its id.
+    pub id: String,
+    /// The workspace that it says it belongs to.
+    pub uid: Option<Uid>,
 }

@@ -32,7 +32,7 @@ const ANYTHING: &[&str] = &["*"];
 const PARTS: [(&str, &str, &[&str]); 4] = [
     ("controller", "store", &["Intent", "IntentError"]),
     ("controller", "runtime", &["Runtime", "RuntimeError", "Hint", "Orphans", "Progress"]),
-    ("api", "controller", &["BOUNDS", "Handle", "Preview", "Stats"]),
+    ("api", "controller", &["BOUNDS", "Handle", "Preview", "PruneError", "Pruned", "Stats"]),
     // No path to `Runtime`: the API cannot start a container.
     ("api", "runtime", &["Attach", "Duplex", "LogLines", "LogsWanted", "RuntimeError"]),
 ];

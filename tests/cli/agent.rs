@@ -25,7 +25,7 @@ use perry::watch::Hub;
 use tokio::sync::broadcast;
 
 /// Which agent it is.
-const ID: &str = "0f3f1c52-8a6e-4f0e-9b53-6c9a1d2e3f40";
+pub(crate) const ID: &str = "0f3f1c52-8a6e-4f0e-9b53-6c9a1d2e3f40";
 
 /// A running agent, and a folder of settings whose client.json names it. It ends when dropped.
 pub(crate) struct Agent {

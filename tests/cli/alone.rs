@@ -60,6 +60,8 @@ fn the_help_of_every_verb_is_as_it_was_read() {
         "token revoke",
         "pair",
         "dashboard",
+        "prune",
+        "doctor",
         "explain",
         "schema",
         "completion",

@@ -6,6 +6,7 @@ mod agent;
 mod alone;
 mod tls;
 mod tokens;
+mod upkeep;
 mod verbs;
 
 use std::io::Write;
@@ -45,6 +46,7 @@ const ASKING: &[&[&str]] = &[
     &["agent", "kill"],
     &["image", "build", "--if-missing"],
     &["config", "show"],
+    &["prune", "--dry-run"],
     &["token", "list"],
     &["token", "create", "--name", "phone"],
     &["token", "revoke", "phone"],

@@ -7,7 +7,7 @@ use futures::StreamExt as _;
 use perry::model::desired::{AdoptedContainer, Goal, Limits, VolumePlan};
 use perry::model::observed::{ContainerState, Isolation, Seen};
 use perry::model::{Action, DiskUsage, Uid};
-use perry::runtime::{Hint, RuntimeError};
+use perry::runtime::{Hint, OrphanedContainer, RuntimeError};
 
 use super::world::{EXIT_WITH, Subject, World, labels, remove, stop};
 
@@ -539,8 +539,12 @@ pub(crate) async fn orphans_are_what_no_known_workspace_owns(world: &dyn World) 
     gone.desired.goal = Goal::Gone;
     let uid = |subject: &Subject<'_>| subject.desired.owner.uid.clone();
     let orphans = world.runtime().orphans(&[uid(&known)].into()).await.expect("a look");
-    assert_eq!(orphans.containers, BTreeSet::from([gone.desired.container.name.clone()]));
-    assert_eq!(orphans.volumes, gone.desired.volumes.iter().map(|volume| volume.name.clone()).collect());
+    let made = gone.container().await;
+    let expected = OrphanedContainer { id: made.id.clone(), uid: Some(uid(&gone)) };
+    assert_eq!(orphans.containers, [(gone.desired.container.name.clone(), expected)].into());
+    let look = gone.look().await;
+    let volumes = look.volumes.iter().map(|(name, seen)| (name.clone(), seen.present().expect("there").clone()));
+    assert_eq!(orphans.volumes, volumes.collect());
     let orphans = world.runtime().orphans(&[uid(&known), uid(&gone)].into()).await.expect("a look");
     assert!(orphans.containers.is_empty() && orphans.volumes.is_empty(), "{orphans:?}");
 }

@@ -1,7 +1,7 @@
 //! What the loop would do; and what else others may ask of it.
 
 use futures::FutureExt;
-use perry::controller::{Handle, Preview};
+use perry::controller::{Handle, Preview, PruneError};
 use perry::model::workspace::Adopted;
 use perry::model::{Desired, Observed, Run, Seen, Workspace};
 
@@ -149,6 +149,38 @@ fn orphans_are_counted_and_those_of_known_workspaces_are_none() {
     assert_eq!(orphans(&world), 1);
     world.advance(10 * MINUTE);
     assert_eq!(orphans(&world), 1, "counted, never removed");
+}
+
+#[test]
+fn what_is_pruned_is_what_no_workspace_owns_and_of_volumes_only_those_that_are_named() {
+    let mut world = Loop::new();
+    world.put(workspace("w"));
+    world.advance(MINUTE);
+    let lost = crate::common::fixture::owner_of(&workspace("lost"));
+    let stranger = crate::common::fixture::of_another_agent(&lost);
+    world.meddle(|engine| {
+        engine.put_volume("lost-home", Some(lost.clone()));
+        engine.put_volume("lost-docker", Some(lost.clone()));
+        engine.put_volume("other", Some(stranger.clone()));
+    });
+    let own = world.meddle(|engine| (engine.containers.len(), engine.volumes.len()));
+    let prune = |world: &Loop, names: &[&str], dry_run| {
+        let names = names.iter().map(|&name| name.to_owned()).collect();
+        world.controller.prune(&names, dry_run).now_or_never().expect("no time")
+    };
+    for name in ["other", "workspace-w-home", "no-such"] {
+        let error = prune(&world, &["lost-home", name], false).expect_err("not an orphan of ours");
+        assert_eq!(error, PruneError::NoOrphan(name.to_owned()));
+    }
+    let planned = prune(&world, &["lost-home"], true).expect("a look");
+    assert_eq!(world.meddle(|engine| (engine.containers.len(), engine.volumes.len())), own, "nothing was done");
+    let pruned = prune(&world, &["lost-home"], false).expect("removed");
+    assert_eq!((&pruned, pruned.volumes.len(), pruned.kept.len()), (&planned, 1, 1));
+    let names: Vec<String> = world.meddle(|engine| engine.volumes.keys().cloned().collect());
+    assert!(!names.contains(&"lost-home".to_owned()) && names.contains(&"lost-docker".to_owned()), "{names:?}");
+    assert_eq!(names.len(), own.1 - 1);
+    world.meddle(|engine| engine.up = false);
+    assert!(matches!(prune(&world, &[], false), Err(PruneError::Unseen(_))));
 }
 
 #[test]

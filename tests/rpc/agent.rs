@@ -308,6 +308,14 @@ impl Procedures for Fake {
         Ok(Orphans::default())
     }
 
+    async fn prune_orphans(&self, _: &Call, _: PruneInput) -> Result<PruneOutput, ApiError> {
+        Ok(PruneOutput::default())
+    }
+
+    async fn check_agent(&self, _: &Call, _: NoInput) -> Result<DoctorReport, ApiError> {
+        Ok(DoctorReport::default())
+    }
+
     async fn create_token(&self, _: &Call, input: CreateTokenInput) -> Result<NewToken, ApiError> {
         let wanted = Wanted {
             name: input.name,

@@ -61,7 +61,6 @@ async fn a_path_has_one_spelling_but_for_one_trailing_slash() {
         "/rpc/x/../agent/info",
         "/rpc",
         "/rpc/",
-        "/",
         "/RPC/agent/info",
         "/agent/info",
     ] {

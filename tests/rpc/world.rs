@@ -11,7 +11,7 @@ use perry::clock::{Clock, ManualClock};
 use perry::contract::usage::Measured;
 use perry::contract::worker::{ExecRequest, ExecResponse};
 use perry::contract::{Call, LogLine};
-use perry::controller::{Handle, Preview, Stats};
+use perry::controller::{Handle, Preview, PruneError, Pruned, Stats};
 use perry::model::observed::{EngineSeen, FileFault, Seen};
 use perry::model::{Action, Caller, DiskUsage, Event, Name, Role, Shown, State, Uid, Variant, View, Workspace};
 use perry::runtime::{Attach, Duplex, LogLines, LogsWanted, Orphans, RuntimeError};
@@ -249,6 +249,10 @@ impl Handle for Door {
 
     async fn disk(&self, _: &Workspace) -> Result<DiskUsage, String> {
         Err("counting took too long".to_owned())
+    }
+
+    async fn prune(&self, _: &BTreeSet<String>, _: bool) -> Result<Pruned, PruneError> {
+        Err(PruneError::NoOrphan("none".to_owned()))
     }
 
     async fn orphans(&self) -> Result<Orphans, String> {

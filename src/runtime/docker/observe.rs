@@ -200,7 +200,7 @@ fn volumes(planned: Volumes, labelled: Vec<(String, VolumeSeen)>) -> BTreeMap<St
     all
 }
 
-fn volume_seen(volume: &Volume) -> VolumeSeen {
+pub(super) fn volume_seen(volume: &Volume) -> VolumeSeen {
     VolumeSeen { owner: labels::owner(&volume.labels), created_at: volume.created_at.clone().unwrap_or_default() }
 }
 

@@ -1,4 +1,4 @@
-//! What bears this agent's id but belongs to no known workspace. It is counted, never removed unasked.
+//! What bears this agent's id but belongs to no known workspace. It is counted, and removed by `perry prune` alone.
 
 use std::collections::BTreeSet;
 
@@ -9,8 +9,9 @@ use super::Docker;
 use super::engine::LOOK_LIMIT;
 use super::fault::Fault;
 use super::labels::{self, Labels};
+use super::observe;
 use crate::model::Uid;
-use crate::runtime::Orphans;
+use crate::runtime::{OrphanedContainer, Orphans};
 
 pub(super) async fn list(docker: &Docker, known: &BTreeSet<Uid>) -> Result<Orphans, Fault> {
     let mine = labels::filter(&[(labels::AGENT, &docker.agent)]);
@@ -21,15 +22,14 @@ pub(super) async fn list(docker: &Docker, known: &BTreeSet<Uid>) -> Result<Orpha
         docker.engine.call(LOOK_LIMIT, |client| async move { client.list_volumes(Some(volumes)).await }),
     )?;
     // A label that is missing or empty belongs to nobody either.
-    let unknown = |labels: Option<&Labels>| {
-        let uid = labels.and_then(|labels| labels.get(labels::UID)).cloned().unwrap_or_default();
-        !known.contains(&Uid(uid))
-    };
+    let uid = |labels: Option<&Labels>| labels.and_then(|labels| labels.get(labels::UID)).cloned().map(Uid);
+    let unknown = |uid: &Option<Uid>| uid.as_ref().is_none_or(|uid| !known.contains(uid));
     let name = |names: Option<Vec<String>>| Some(names?.first()?.trim_start_matches('/').to_owned());
-    let containers = containers.into_iter().filter(|one| unknown(one.labels.as_ref()));
-    let volumes = volumes.volumes.unwrap_or_default().into_iter().filter(|one| unknown(Some(&one.labels)));
-    Ok(Orphans {
-        containers: containers.filter_map(|one| name(one.names).or(one.id)).collect(),
-        volumes: volumes.map(|one| one.name).collect(),
-    })
+    let containers = containers.into_iter().filter_map(|one| {
+        let (id, uid) = (one.id?, uid(one.labels.as_ref()));
+        unknown(&uid).then(|| (name(one.names).unwrap_or_else(|| id.clone()), OrphanedContainer { id, uid }))
+    });
+    let volumes = volumes.volumes.unwrap_or_default().into_iter().filter(|one| unknown(&uid(Some(&one.labels))));
+    let volumes = volumes.map(|one| (one.name.clone(), observe::volume_seen(&one)));
+    Ok(Orphans { containers: containers.collect(), volumes: volumes.collect() })
 }

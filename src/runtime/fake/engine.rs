@@ -8,9 +8,9 @@ use jiff::Timestamp;
 use super::objects::{Container, Volume};
 use super::script::Life;
 use crate::model::desired::{ContainerPlan, Owner, VolumePlan};
-use crate::model::observed::{ContainerState, FileFault, Isolation, Prepared, SourcesSeen};
+use crate::model::observed::{ContainerState, FileFault, Isolation, Prepared, SourcesSeen, VolumeSeen};
 use crate::model::{Action, FileSpec, Name, Uid};
-use crate::runtime::{Orphans, RuntimeError};
+use crate::runtime::{OrphanedContainer, Orphans, RuntimeError};
 
 /// Everything on the fake engine.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -368,9 +368,13 @@ impl Engine {
     /// What bears this agent's id but belongs to none of these.
     pub(super) fn orphans(&self, agent: &str, known: &BTreeSet<Uid>) -> Orphans {
         let lost = |owner: &Option<Owner>| owner.as_ref().is_some_and(|o| o.agent == agent && !known.contains(&o.uid));
-        Orphans {
-            containers: self.containers.values().filter(|c| lost(&c.owner)).map(|c| c.name.clone()).collect(),
-            volumes: self.volumes.iter().filter(|(_, v)| lost(&v.owner)).map(|(name, _)| name.clone()).collect(),
-        }
+        let containers = self.containers.iter().filter(|(_, one)| lost(&one.owner)).map(|(id, one)| {
+            let uid = one.owner.as_ref().map(|owner| owner.uid.clone());
+            (one.name.clone(), OrphanedContainer { id: id.clone(), uid })
+        });
+        let volumes = self.volumes.iter().filter(|(_, one)| lost(&one.owner)).map(|(name, one)| {
+            (name.clone(), VolumeSeen { owner: one.owner.clone(), created_at: one.created_at.clone() })
+        });
+        Orphans { containers: containers.collect(), volumes: volumes.collect() }
     }
 }
