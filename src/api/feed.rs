@@ -27,8 +27,8 @@ pub(super) enum Next {
     Frame(Frame),
     /// The end, for this reason.
     Failed(ErrorBody),
-    /// The end, as it should be.
-    Done,
+    /// The end, as it should be, with an envelope of what the stream returns.
+    Done(Vec<u8>),
 }
 
 impl Feed {
@@ -57,13 +57,14 @@ impl Feed {
             // The transport's own, not one that the procedure declares.
             error = &mut self.over => Next::Failed(error.body(&[])),
             frame = self.frames.next() => match frame {
+                Some(Ok(frame)) if frame.is_return => Next::Done(frame.data),
                 Some(Ok(mut frame)) => {
                     // A line break would end the field; no id of ours has one.
                     frame.id = frame.id.filter(|id| !id.contains(['\n', '\r', '\0']));
                     Next::Frame(frame)
                 }
                 Some(Err(error)) => Next::Failed(respond::told(&error, self.row)),
-                None => Next::Done,
+                None => Next::Done(b"{}".to_vec()),
             },
         }
     }

@@ -223,8 +223,8 @@ async fn pump(frames: &mpsc::Sender<Message>, id: &str, mut feed: Feed) {
     loop {
         match feed.next().await {
             Next::Frame(event) => send(frames, frame::event(id, &event)).await,
-            Next::Failed(error) => return send(frames, frame::ending(id, Some(&error))).await,
-            Next::Done => return send(frames, frame::ending(id, None)).await,
+            Next::Failed(error) => return send(frames, frame::failing(id, &error)).await,
+            Next::Done(data) => return send(frames, frame::ending(id, &data)).await,
         }
     }
 }

@@ -54,7 +54,7 @@ impl Open {
             next = self.feed.next() => match next {
                 Next::Frame(frame) => (message(&frame), Some(self)),
                 Next::Failed(error) => (failure(&error), None),
-                Next::Done => (Bytes::from_static(b"event: done\ndata: {}\n\n"), None),
+                Next::Done(data) => ([b"event: done\ndata: ", &*data, b"\n\n"].concat().into(), None),
             },
             () = tokio::time::sleep(KEEP_ALIVE) => (COMMENT, Some(self)),
         }

@@ -36,6 +36,8 @@ pub struct Frame {
     pub id: Option<String>,
     /// `{"json": value}`.
     pub data: Vec<u8>,
+    /// It is what the stream returns: nothing comes after it. Streams of this house return nothing.
+    pub is_return: bool,
 }
 
 /// What the protocol serves: a table, and the procedures behind it.
@@ -89,7 +91,7 @@ fn reply<T: Serialize + ShownTo>(value: T, caller: &Caller) -> Result<Reply, Api
 fn frames<T: Serialize + ShownTo + Send + 'static>(events: Events<T>, caller: Arc<Caller>) -> Reply {
     let encode = move |item: Item<T>| {
         let value = item.value.shown_to(&caller)?;
-        Some(envelope(&value).map(|data| Frame { data, id: item.id }))
+        Some(envelope(&value).map(|data| Frame { data, id: item.id, is_return: false }))
     };
     let encoded =
         move |item: Result<Item<T>, ApiError>| std::future::ready(item.map_or_else(|error| Some(Err(error)), &encode));

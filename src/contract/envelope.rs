@@ -4,7 +4,7 @@
 //! 3 undefined, 4 URL, 5 RegExp, 6 Set, 7 Map. It is checked as the reference server checks it; what to make of it is left
 //! to the procedure.
 
-use serde::Deserialize;
+use serde::{Deserialize, Deserializer};
 use serde_json::Value;
 use serde_json::value::RawValue;
 
@@ -16,12 +16,17 @@ const DIGITS: usize = 4300;
 /// An input as it came; keys of other names are ignored.
 #[derive(Debug, Clone, Copy, Default, Deserialize)]
 pub struct Envelope<'a> {
-    /// The value; absent: none.
-    #[serde(borrow, default)]
+    /// The value; absent: none. Null is a value.
+    #[serde(borrow, default, deserialize_with = "present")]
     pub json: Option<&'a RawValue>,
     /// What JSON has no word for in it.
     #[serde(borrow, default)]
     pub meta: Option<&'a RawValue>,
+}
+
+/// What is there, null too, which serde would take for nothing.
+fn present<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<&'de RawValue>, D::Error> {
+    <&RawValue>::deserialize(deserializer).map(Some)
 }
 
 impl<'a> Envelope<'a> {

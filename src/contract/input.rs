@@ -7,12 +7,12 @@ use super::error::ApiError;
 use crate::model::nearest::nearest;
 use crate::model::{Issue, Issues};
 
-/// Reads an input; none at all is read as `{}`.
+/// Reads an input; none at all, and null, is read as `{}`.
 ///
 /// # Errors
 /// [`ApiError::BadRequest`] with the path of the fault; an unknown field names the nearest right one.
 pub fn decode<T: DeserializeOwned>(input: Option<&RawValue>) -> Result<T, ApiError> {
-    let Some(raw) = input else {
+    let Some(raw) = input.filter(|raw| raw.get() != "null") else {
         return parse("{}").map_err(|issue| fault(vec![], format!("an input is needed: {}", issue.message)));
     };
     // serde would take a list for a struct, field by field.

@@ -54,6 +54,45 @@ impl Kept {
     }
 }
 
+/// What every agent has, whatever it serves.
+struct Common {
+    hub: Hub<Shown>,
+    tokens: Arc<Tokens>,
+    token: String,
+    shutdown: Shutdown,
+    producers: Arc<AtomicUsize>,
+    clock: Arc<dyn Clock>,
+}
+
+impl Common {
+    fn new(hub: Hub<Shown>) -> Self {
+        let clock: Arc<dyn Clock> = Arc::new(SystemClock::new());
+        let disk = SimDisk::new();
+        let token = known(&disk);
+        let tokens = Arc::new(Tokens::open(Box::new(disk), clock.clone()).expect("they open"));
+        Self { hub, tokens, token, shutdown: Shutdown::new(), producers: Arc::default(), clock }
+    }
+
+    async fn serve(self, service: Arc<dyn Service>, limits: Limits, config: Config) -> Agent {
+        let Self { hub, tokens, token, shutdown, producers, clock } = self;
+        let listening = api::listen(&config).await.expect("a free port");
+        let address = listening.addresses()[0];
+        let records = Arc::new(Kept::default());
+        let router = api::router(Door {
+            service,
+            guard: Guard::new(ID, "devbox", listening.addresses(), &config.allowed_origins).expect("good origins"),
+            auth: Auth::new(tokens.clone(), clock.clone()),
+            records: records.clone(),
+            clock,
+            metrics: Arc::default(),
+            limits,
+            shutdown: shutdown.clone(),
+        });
+        let served = tokio::spawn(api::serve(listening, router, limits, shutdown.clone()));
+        Agent { address, hub, shutdown, producers, served, tokens, records, token }
+    }
+}
+
 /// Has agents on a new disk know an admin's token, the same all the time.
 fn known(disk: &SimDisk) -> String {
     let secret = "ab".repeat(32);
@@ -82,29 +121,20 @@ impl Agent {
 
     pub(crate) async fn with(limits: Limits, config: Config) -> Self {
         let hub = Hub::new(&uuid::Uuid::new_v4().to_string(), perry::watch::Limits::default()).expect("a boot id");
-        let (shutdown, producers) = (Shutdown::new(), Arc::new(AtomicUsize::new(0)));
-        let clock: Arc<dyn Clock> = Arc::new(SystemClock::new());
-        let disk = SimDisk::new();
-        let token = known(&disk);
-        let tokens = Arc::new(Tokens::open(Box::new(disk), clock.clone()).expect("they open"));
-        let server =
-            Fake { tokens: tokens.clone(), hub: hub.clone(), shutdown: shutdown.clone(), producers: producers.clone() };
-        let service: Arc<dyn Service> = Arc::new(Table(Arc::new(server)));
-        let listening = api::listen(&config).await.expect("a free port");
-        let address = listening.addresses()[0];
-        let records = Arc::new(Kept::default());
-        let router = api::router(Door {
-            service,
-            guard: Guard::new(ID, "devbox", listening.addresses(), &config.allowed_origins).expect("good origins"),
-            auth: Auth::new(tokens.clone(), clock.clone()),
-            records: records.clone(),
-            clock,
-            metrics: Arc::default(),
-            limits,
-            shutdown: shutdown.clone(),
-        });
-        let served = tokio::spawn(api::serve(listening, router, limits, shutdown.clone()));
-        Self { address, hub, shutdown, producers, served, tokens, records, token }
+        let parts = Common::new(hub);
+        let server = Fake {
+            tokens: parts.tokens.clone(),
+            hub: parts.hub.clone(),
+            shutdown: parts.shutdown.clone(),
+            producers: parts.producers.clone(),
+        };
+        parts.serve(Arc::new(Table(Arc::new(server))), limits, config).await
+    }
+
+    /// One that serves another table; its hub is empty.
+    pub(crate) async fn serving(service: Arc<dyn Service>, limits: Limits, config: Config) -> Self {
+        let hub = Hub::new("boot", perry::watch::Limits::default()).expect("a boot id");
+        Common::new(hub).serve(service, limits, config).await
     }
 
     /// Makes a token.

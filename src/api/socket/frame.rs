@@ -150,17 +150,20 @@ pub(crate) fn event(id: &str, frame: &Frame) -> Utf8Bytes {
     finish(text)
 }
 
-/// The end of a stream.
-pub(crate) fn ending(id: &str, error: Option<&ErrorBody>) -> Utf8Bytes {
+/// The end of a stream, with an envelope of what it returns.
+pub(crate) fn ending(id: &str, data: &[u8]) -> Utf8Bytes {
+    let mut text = start(id, Some(EVENT), data.len());
+    text.extend_from_slice(b"{\"e\":\"done\",\"d\":");
+    text.extend_from_slice(data);
+    finish(text)
+}
+
+/// The end of a stream by an error.
+pub(crate) fn failing(id: &str, error: &ErrorBody) -> Utf8Bytes {
     let mut text = start(id, Some(EVENT), 0);
-    match error {
-        None => text.extend_from_slice(b"{\"e\":\"done\",\"d\":{}"),
-        Some(error) => {
-            text.extend_from_slice(b"{\"e\":\"error\",\"d\":");
-            text.extend_from_slice(&respond::envelope(error));
-            text.extend_from_slice(format!(",\"m\":{{\"retry\":{RETRY}}}").as_bytes());
-        }
-    }
+    text.extend_from_slice(b"{\"e\":\"error\",\"d\":");
+    text.extend_from_slice(&respond::envelope(error));
+    text.extend_from_slice(format!(",\"m\":{{\"retry\":{RETRY}}}").as_bytes());
     finish(text)
 }
 
@@ -237,8 +240,8 @@ mod tests {
     #[test]
     fn frames_are_json_whatever_the_id() {
         let id = "\"\\\n\u{1f600}";
-        let event = Frame { id: Some("b-1".to_owned()), data: br#"{"json":{"a":1}}"#.to_vec() };
-        for text in [result(id, b"{}"), opening(id), super::event(id, &event), ending(id, None)] {
+        let event = Frame { id: Some("b-1".to_owned()), data: br#"{"json":{"a":1}}"#.to_vec(), is_return: false };
+        for text in [result(id, b"{}"), opening(id), super::event(id, &event), ending(id, b"{}")] {
             let value: serde_json::Value = serde_json::from_str(&text).expect("JSON");
             assert_eq!(value["i"], id);
         }
