@@ -66,13 +66,22 @@ pub struct Limits {
     pub connections: usize,
     /// How long a reader may take nothing of what is there for it, before its connection is closed.
     pub stall: Duration,
+    /// How long a WebSocket may be open before a call with a good token comes.
+    pub login: Duration,
 }
 
 impl Default for Limits {
-    /// 1 MiB within 10 s, 256 streams, 1024 connections, 30 s without anything being read.
+    /// 1 MiB within 10 s, 256 streams, 1024 connections, 30 s without anything being read, 10 s to log in.
     fn default() -> Self {
-        let (arrival, stall) = (Duration::from_secs(10), Duration::from_secs(30));
-        Self { body: 1 << 20, arrival, streams: 256, connections: 1024, stall }
+        let seconds = Duration::from_secs;
+        Self {
+            body: 1 << 20,
+            arrival: seconds(10),
+            streams: 256,
+            connections: 1024,
+            stall: seconds(30),
+            login: seconds(10),
+        }
     }
 }
 

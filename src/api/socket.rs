@@ -33,8 +33,6 @@ const QUEUE: usize = 16;
 const PING: Duration = Duration::from_secs(20);
 /// How long it may say nothing at all.
 const SILENCE: Duration = Duration::from_secs(50);
-/// How long a socket may be open before a call with a token comes.
-const LOGIN: Duration = Duration::from_secs(10);
 /// Bytes to read at once. Most sockets are idle, and each keeps as much.
 const READ: usize = 4 << 10;
 /// Bytes of small frames that are sent together.
@@ -106,7 +104,7 @@ impl Session {
         let mut heard = clock.monotonic();
         let mut pings = interval(PING);
         pings.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        let mut login = std::pin::pin!(sleep(LOGIN));
+        let mut login = std::pin::pin!(sleep(self.app.limits.login));
         let mut ending = std::pin::pin!(shutdown.begun());
         loop {
             tokio::select! {

@@ -2,12 +2,14 @@
 //! client of this crate and the stock client under node.
 
 mod agent;
+mod attacks;
 mod client;
 mod openapi;
 mod procedures;
 mod raw;
 mod reference;
 mod rules;
+mod socket;
 mod stall;
 mod stock_client;
 mod streams;

@@ -589,3 +589,89 @@ async fn the_agent_says_who_it_is_and_what_it_cannot_see() {
     api.kill_agent(&call(), NoInput {}).await.expect("accepted");
     tokio::time::timeout(PATIENCE, world.shutdown.begun()).await.expect("the end has begun");
 }
+
+/// A call by a user whose token does, or does not, allow what reaches the host.
+fn user(host: bool) -> Call {
+    Call::of(Arc::new(perry::model::Caller { host, ..crate::world::caller(perry::model::Role::User) }))
+}
+
+/// What a row with [`Reach::Host`] is asked to do in a privileged workspace.
+fn reaching(row: &Descriptor, workspace: &str) -> serde_json::Value {
+    match row.path {
+        "workspaces/create" => json!({ "name": workspace }),
+        "workspaces/start" => json!({ "name": workspace, "create": true }),
+        "workspaces/apply" => json!({ "manifest": document(workspace, "") }),
+        "workspaces/exec" => json!({ "name": "running", "command": ["id"] }),
+        other => panic!("{other} can reach the host: say here how"),
+    }
+}
+
+#[tokio::test]
+async fn every_procedure_that_can_reach_the_host_asks_whether_its_caller_may() {
+    let (world, api) = world();
+    running(&world, &api, "running").await;
+    let server: Arc<dyn Procedures> = Arc::new(api.clone());
+    let ask = |row: &'static Descriptor, call: Call, input: serde_json::Value| {
+        let server = server.clone();
+        async move {
+            let raw = serde_json::value::to_raw_value(&input).expect("JSON");
+            dispatch(&*server, row, &call, Some(&raw)).await.map(drop).map_err(|error| error.code())
+        }
+    };
+    let rows: Vec<_> = PROCEDURES.iter().filter(|row| row.reach == Reach::Host).collect();
+    assert!(rows.len() >= 4, "{rows:?}");
+    for (index, row) in rows.into_iter().enumerate() {
+        let name = format!("w{index}");
+        let refused = ask(row, user(false), reaching(row, &name)).await;
+        assert_eq!(refused, Err(Code::Forbidden), "{}", row.path);
+        assert!(world.intent(&name).is_none(), "{}: nothing was written", row.path);
+        assert_eq!(ask(row, user(true), reaching(row, &name)).await, Ok(()), "{}", row.path);
+        world.isolates.store(true, Ordering::SeqCst);
+        assert_eq!(ask(row, user(false), reaching(row, &format!("safe{index}"))).await, Ok(()), "{}", row.path);
+        world.isolates.store(false, Ordering::SeqCst);
+    }
+}
+
+#[tokio::test]
+async fn a_port_or_ssh_beyond_loopback_reaches_the_host_and_a_plain_workspace_does_not() {
+    let (_, api) = world();
+    for (spec, allowed) in [
+        ("docker: false", true),
+        ("docker: false, ports: [{ name: a, port: 1, bind: 127.0.0.1 }]", true),
+        ("docker: false, ports: [{ name: a, port: 1, bind: 0.0.0.0 }]", false),
+        ("docker: false, ssh: { bind: 0.0.0.0 }", false),
+        ("docker: false, ssh: { bind: '::1' }", true),
+        ("docker: true", false),
+    ] {
+        let input = manifest(&document("a", spec));
+        let dry = ApplyInput { dry_run: true, ..input.clone() };
+        assert!(api.apply_workspaces(&user(false), dry).await.is_ok(), "{spec}: looking is allowed");
+        let applied = api.apply_workspaces(&user(false), input).await;
+        assert_eq!(applied.is_ok(), allowed, "{spec}: {applied:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_pairing_code_gives_the_token_that_was_offered_once() {
+    let (world, api) = world();
+    let wish = |name: &str| CreateTokenInput {
+        name: crate::world::name(name),
+        role: perry::model::Role::Viewer,
+        workspaces: None,
+        expires_in: Some(3600),
+        allow_host: false,
+    };
+    let offer = api.offer_pairing(&call(), wish("phone")).await.expect("an offer");
+    assert_eq!((offer.agent.as_str(), offer.addresses.len()), ("agent", 1));
+    assert!(!format!("{offer:?}").contains(&offer.code.0), "it is not printed by mistake");
+    let nobody = Call::of(Arc::new(perry::model::Caller::anybody()));
+    let claim = |code: &str| ClaimInput { code: perry::model::Secret(code.to_owned()) };
+    let made = api.claim_pairing(&nobody, claim(&offer.code.0)).await.expect("a token");
+    assert_eq!((made.info.name.as_str(), made.info.expires.is_some()), ("phone", true));
+    assert!(world.tokens.verify(&made.token.0).is_some());
+    assert_eq!(code(api.claim_pairing(&nobody, claim(&offer.code.0)).await), Code::Forbidden);
+    assert_eq!(code(api.offer_pairing(&call(), wish("phone")).await), Code::Conflict, "the name is taken");
+    let offer = api.offer_pairing(&call(), wish("tablet")).await.expect("an offer");
+    world.clock.advance(Duration::from_secs(300));
+    assert_eq!(code(api.claim_pairing(&nobody, claim(&offer.code.0)).await), Code::Forbidden, "too late");
+}

@@ -49,11 +49,6 @@ pub(crate) async fn send(to: SocketAddr, method: &str, target: &str, headers: &[
     read(stream).await
 }
 
-/// Posts JSON to a procedure.
-pub(crate) async fn post(to: SocketAddr, path: &str, body: &str) -> Answer {
-    send(to, "POST", &format!("/rpc/{path}"), &[("content-type", "application/json")], body.as_bytes()).await
-}
-
 /// The bytes of a request; `None` leaves out body and length.
 pub(crate) fn request(
     to: SocketAddr,

@@ -87,8 +87,10 @@ impl Reference {
                     _ => Ok(alpha("running")),
                 }
             }
-            "sessions/list" => Ok(json!([{"sessionId": "s-1", "title": "Fix bug", "agent": "claude", "messageCount": 2,
-                "lastActivity": "2025-01-10T16:00:00Z"}])),
+            "sessions/list" => {
+                Ok(json!([{"sessionId": "s-1", "title": "Fix bug", "agent": "claude", "messageCount": 2,
+                "lastActivity": "2025-01-10T16:00:00Z"}]))
+            }
             "sessions/messages" => {
                 Ok(json!([{"role": "user", "text": "hello\nworld"}, {"role": "assistant", "text": "héllo ✓"}]))
             }
