@@ -5,12 +5,14 @@ use std::collections::BTreeSet;
 use jiff::Timestamp;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+use ts_rs::TS;
 
 use crate::model::{Name, Role, Secret};
 
 /// A token to make, at once or by pairing.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema, TS)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
+#[ts(optional_fields)]
 pub struct CreateTokenInput {
     /// What its owner calls it, such as the device that it is for. No two tokens share one.
     pub name: Name,
@@ -24,12 +26,14 @@ pub struct CreateTokenInput {
     pub expires_in: Option<u64>,
     /// With role `user`: it may have what reaches the host, that is privileged workspaces and ports beyond loopback.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    #[ts(as = "Option<_>", optional)]
     pub allow_host: bool,
 }
 
 /// What is known of a token; nothing of it is secret.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema, TS)]
 #[serde(rename_all = "camelCase")]
+#[ts(optional_fields)]
 pub struct TokenInfo {
     /// The part of the token that is no secret.
     pub id: String,
@@ -42,6 +46,7 @@ pub struct TokenInfo {
     pub workspaces: Option<BTreeSet<Name>>,
     /// With role `user`: it may have what reaches the host.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    #[ts(as = "Option<_>", optional)]
     pub allow_host: bool,
     /// When it was made.
     pub created: Timestamp,
@@ -54,8 +59,9 @@ pub struct TokenInfo {
 }
 
 /// A token that was just made.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema, TS)]
 #[serde(rename_all = "camelCase")]
+#[ts(optional_fields)]
 pub struct NewToken {
     /// The token itself: `authorization: Bearer <token>`. Only its hash is kept.
     pub token: Secret,
@@ -66,16 +72,18 @@ pub struct NewToken {
 }
 
 /// Which token.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema, TS)]
 #[serde(deny_unknown_fields)]
+#[ts(optional_fields)]
 pub struct RevokeTokenInput {
     /// Its name.
     pub name: Name,
 }
 
 /// A pairing code that waits for being claimed.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema, TS)]
 #[serde(rename_all = "camelCase")]
+#[ts(optional_fields)]
 pub struct PairOffer {
     /// The code; it works once.
     pub code: Secret,
@@ -88,8 +96,9 @@ pub struct PairOffer {
 }
 
 /// A code to trade for a token.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema, TS)]
 #[serde(deny_unknown_fields)]
+#[ts(optional_fields)]
 pub struct ClaimInput {
     /// The code; dashes, blanks and small letters do not matter.
     pub code: Secret,

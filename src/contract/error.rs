@@ -5,6 +5,7 @@ use std::fmt;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
+use ts_rs::TS;
 
 use crate::model::{Issues, Name};
 
@@ -213,8 +214,9 @@ impl From<Conflict> for ApiError {
 }
 
 /// What is in the way, as `data` of a CONFLICT.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema, TS)]
 #[serde(rename_all = "camelCase")]
+#[ts(optional_fields)]
 pub struct Conflict {
     /// For programs.
     pub reason: ConflictReason,
@@ -228,6 +230,7 @@ pub struct Conflict {
     pub hint: Option<String>,
     /// The field of the document, as in an issue.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[ts(as = "Option<_>", optional)]
     pub path: Vec<String>,
     /// Which of several documents, from 0.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -237,6 +240,7 @@ pub struct Conflict {
     pub generation: Option<u64>,
     /// `needsReplace`: what would be done, the end of running work among it.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[ts(as = "Option<_>", optional)]
     pub actions: Vec<String>,
 }
 
@@ -263,7 +267,7 @@ impl fmt::Display for Conflict {
 }
 
 /// Kinds of [`Conflict`].
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema, TS)]
 #[serde(rename_all = "camelCase")]
 pub enum ConflictReason {
     /// The name is taken.
@@ -281,7 +285,8 @@ pub enum ConflictReason {
 }
 
 /// An error on the wire: these five keys and never a sixth, which would make stock clients lose all of them.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema, TS)]
+#[ts(optional_fields)]
 pub struct ErrorBody {
     /// The code is declared by the procedure, and `data` has the declared type.
     pub defined: bool,
@@ -293,6 +298,7 @@ pub struct ErrorBody {
     pub message: String,
     /// By code: `issues` of BAD_REQUEST, the conflict of CONFLICT, `name` of NOT_FOUND and PRECONDITION_FAILED.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[ts(type = "unknown", optional)]
     pub data: Option<Value>,
 }
 

@@ -2,6 +2,7 @@
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+use ts_rs::TS;
 
 /// The longest line that is sent, in bytes; a longer one is cut into several.
 pub const LINE: usize = 8 << 10;
@@ -13,7 +14,7 @@ pub const TAIL_MAX: u32 = 10_000;
 pub const FOLDER: &str = "/var/log/perry";
 
 /// Where lines come from.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema, TS)]
 #[serde(rename_all = "lowercase")]
 pub enum LogSource {
     /// The container's own log: what PID 1 says.
@@ -52,7 +53,8 @@ impl LogSource {
 }
 
 /// A line of a log.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema, TS)]
+#[ts(optional_fields)]
 pub struct LogLine {
     /// Where it comes from.
     pub source: LogSource,

@@ -14,6 +14,7 @@ pub mod openapi;
 pub mod permit;
 pub mod table;
 pub mod types;
+pub mod typescript;
 pub mod upkeep;
 pub mod usage;
 pub mod worker;

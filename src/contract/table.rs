@@ -15,6 +15,7 @@ use super::access::{ClaimInput, CreateTokenInput, NewToken, PairOffer, RevokeTok
 use super::error::{ApiError, Code};
 use super::logs::LogLine;
 use super::types::*;
+use super::typescript::Declarations;
 use super::upkeep::{ConfigShown, DoctorReport, Orphans, PruneInput, PruneOutput, SetWorkerInput};
 use super::usage::Usage;
 use super::worker::ExecResponse;
@@ -158,6 +159,8 @@ pub struct Descriptor {
     pub input: fn(&mut SchemaGenerator) -> Schema,
     /// The schema of its output, or of one value of its stream.
     pub output: fn(&mut SchemaGenerator) -> Schema,
+    /// The names of both in TypeScript, whose declarations are added.
+    pub types: fn(&mut Declarations) -> (String, String),
 }
 
 impl Descriptor {
@@ -229,6 +232,7 @@ macro_rules! server_trait {
                 errors: &[$(Code::$error),*],
                 input: |generator| generator.subschema_for::<$input>(),
                 output: |generator| generator.subschema_for::<$output>(),
+                types: |all| (all.name::<$input>(), all.name::<$output>()),
             },)*
             $(Descriptor {
                 path: $spath,
@@ -240,6 +244,7 @@ macro_rules! server_trait {
                 errors: &[$(Code::$serror),*],
                 input: |generator| generator.subschema_for::<$sinput>(),
                 output: |generator| generator.subschema_for::<$item>(),
+                types: |all| (all.name::<$sinput>(), all.name::<$item>()),
             },)*
         ];
     };

@@ -7,6 +7,7 @@ use jiff::Timestamp;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
+use ts_rs::TS;
 
 use super::{ApiError, LogSource};
 use crate::model::observed::EngineSeen;
@@ -14,21 +15,23 @@ use crate::model::workspace::{CloneSpec, PortSpec};
 use crate::model::{Document, Issue, Issues, Name, Shown, Variant, manifest};
 
 /// No input. Left out or `{}`.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema, TS)]
 #[serde(deny_unknown_fields)]
 pub struct NoInput {}
 
 /// Which workspace.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema, TS)]
 #[serde(deny_unknown_fields)]
+#[ts(optional_fields)]
 pub struct NameInput {
     /// Its name.
     pub name: Name,
 }
 
 /// A new workspace, in short.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema, TS)]
 #[serde(deny_unknown_fields)]
+#[ts(optional_fields)]
 pub struct CreateInput {
     /// Its name, unique on this agent.
     pub name: Name,
@@ -40,20 +43,24 @@ pub struct CreateInput {
     pub image: Option<String>,
     /// Environment of everything inside.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    #[ts(as = "Option<_>", optional)]
     pub env: BTreeMap<String, String>,
     /// Ports that are reached from the host, besides ssh.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[ts(as = "Option<_>", optional)]
     pub ports: Vec<PortSpec>,
 }
 
 /// A workspace to start; what is given besides `name` must be so already, or is so where it is created.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema, TS)]
 #[serde(deny_unknown_fields)]
+#[ts(optional_fields)]
 pub struct StartInput {
     /// Its name.
     pub name: Name,
     /// Create it where it does not exist.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    #[ts(as = "Option<_>", optional)]
     pub create: bool,
     /// A git repository to clone.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -63,20 +70,24 @@ pub struct StartInput {
     pub image: Option<String>,
     /// Environment of everything inside.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    #[ts(as = "Option<_>", optional)]
     pub env: BTreeMap<String, String>,
     /// Ports that are reached from the host.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[ts(as = "Option<_>", optional)]
     pub ports: Vec<PortSpec>,
 }
 
 /// A workspace to restart.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema, TS)]
 #[serde(deny_unknown_fields)]
+#[ts(optional_fields)]
 pub struct RestartInput {
     /// Its name.
     pub name: Name,
     /// Make its container anew, of the newest image and with the newest worker. What is in no volume is lost.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    #[ts(as = "Option<_>", optional)]
     pub upgrade: bool,
 }
 
@@ -88,7 +99,7 @@ impl StartInput {
 }
 
 /// A repository by its URL alone or in full.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema, TS)]
 #[serde(untagged, expecting = "a repository is its URL, or an object with url, branch and path")]
 pub enum CloneInput {
     /// Its URL.
@@ -107,8 +118,9 @@ impl From<CloneInput> for CloneSpec {
 }
 
 /// What to apply or to plan: `manifest` or `workspace`, not both.
-#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema, TS)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
+#[ts(optional_fields)]
 pub struct ApplyInput {
     /// Manifests as text, YAML or JSON; several documents are applied all or none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -116,15 +128,18 @@ pub struct ApplyInput {
     /// One manifest as an object.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(with = "Option<Document>")]
+    #[ts(as = "Option<Document>", optional)]
     pub workspace: Option<Value>,
     /// Say what would be done, and change nothing.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    #[ts(as = "Option<_>", optional)]
     pub dry_run: bool,
     /// Refuse (CONFLICT `staleGeneration`) unless the workspace has this generation; 0: unless it does not exist.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub if_generation: Option<u64>,
     /// Accept that a running container is replaced and work in it ends.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    #[ts(as = "Option<_>", optional)]
     pub allow_replace: bool,
 }
 
@@ -161,14 +176,16 @@ fn object_document(object: &Value) -> Result<Document, Issues> {
 }
 
 /// What became, or would become, of each document.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema, TS)]
+#[ts(optional_fields)]
 pub struct ApplyOutput {
     /// In the order of the documents.
     pub results: Vec<Applied>,
 }
 
 /// What became, or would become, of one document.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema, TS)]
+#[ts(optional_fields)]
 pub struct Applied {
     /// The workspace's name.
     pub name: Name,
@@ -191,7 +208,7 @@ pub struct Applied {
 }
 
 /// What happened to the intent of a workspace.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema, TS)]
 #[serde(rename_all = "lowercase")]
 pub enum Change {
     /// It is new.
@@ -203,7 +220,8 @@ pub enum Change {
 }
 
 /// One step of a plan, for people and for scripts.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema, TS)]
+#[ts(optional_fields)]
 pub struct PlannedAction {
     /// One word, as in `startup.steps`.
     pub step: String,
@@ -215,7 +233,8 @@ pub struct PlannedAction {
 }
 
 /// Why nothing can be done.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema, TS)]
+#[ts(optional_fields)]
 pub struct Blocked {
     /// One CamelCase word for programs.
     pub reason: String,
@@ -227,14 +246,16 @@ pub struct Blocked {
 }
 
 /// The deletion was accepted; watch for its end.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema, TS)]
+#[ts(optional_fields)]
 pub struct DeleteOutput {
     /// Always true: failure is an error.
     pub success: bool,
 }
 
 /// One frame of a watch. Its event id, where it has one, is the cursor to resume from.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema, TS)]
+#[ts(optional_fields)]
 pub struct WatchFrame {
     /// What it says.
     #[serde(rename = "type")]
@@ -245,7 +266,7 @@ pub struct WatchFrame {
 }
 
 /// What a [`WatchFrame`] says.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema, TS)]
 #[serde(rename_all = "lowercase")]
 pub enum WatchKind {
     /// Forget everything: every workspace follows as `added`, then a `bookmark`.
@@ -261,20 +282,23 @@ pub enum WatchKind {
 }
 
 /// Which events.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema, TS)]
 #[serde(deny_unknown_fields)]
+#[ts(optional_fields)]
 pub struct EventsInput {
     /// Of one workspace; left out: of all.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub name: Option<Name>,
     /// Go on with new ones as they happen, without end.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    #[ts(as = "Option<_>", optional)]
     pub follow: bool,
 }
 
 /// A command to run in a workspace, without a terminal.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema, TS)]
 #[serde(deny_unknown_fields)]
+#[ts(optional_fields)]
 pub struct ExecInput {
     /// The workspace.
     pub name: Name,
@@ -286,8 +310,9 @@ pub struct ExecInput {
 }
 
 /// Which lines of a workspace's log.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema, TS)]
 #[serde(deny_unknown_fields)]
+#[ts(optional_fields)]
 pub struct LogsInput {
     /// The workspace.
     pub name: Name,
@@ -299,12 +324,14 @@ pub struct LogsInput {
     pub tail: Option<u32>,
     /// Go on with new ones as they come, until the container ends.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    #[ts(as = "Option<_>", optional)]
     pub follow: bool,
 }
 
 /// Which image to build.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema, TS)]
 #[serde(deny_unknown_fields)]
+#[ts(optional_fields)]
 pub struct BuildInput {
     /// The variant; left out: what `imageTag` is.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -312,15 +339,17 @@ pub struct BuildInput {
 }
 
 /// A line of a build's progress.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema, TS)]
+#[ts(optional_fields)]
 pub struct BuildProgress {
     /// Without line break.
     pub line: String,
 }
 
 /// What the agent says of itself.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema, TS)]
 #[serde(rename_all = "camelCase")]
+#[ts(optional_fields)]
 pub struct AgentInfo {
     /// Its id, a UUID made once.
     pub id: String,
@@ -349,11 +378,13 @@ pub struct AgentInfo {
     pub orphans: Option<u64>,
     /// What a person should know of the agent's files, such as a `state.json` that does not parse.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[ts(as = "Option<_>", optional)]
     pub warnings: Vec<AgentWarning>,
 }
 
 /// Something that a person should know.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema, TS)]
+#[ts(optional_fields)]
 pub struct AgentWarning {
     /// Since when.
     pub since: Timestamp,

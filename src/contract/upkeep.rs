@@ -4,11 +4,13 @@ use std::collections::BTreeSet;
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+use ts_rs::TS;
 
 use crate::model::Config;
 
 /// The agent's settings, and which agent the clients of its folder talk to.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema, TS)]
+#[ts(optional_fields)]
 pub struct ConfigShown {
     /// The settings.
     #[serde(flatten)]
@@ -19,27 +21,32 @@ pub struct ConfigShown {
 }
 
 /// Which agent clients talk to.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema, TS)]
 #[serde(deny_unknown_fields)]
+#[ts(optional_fields)]
 pub struct SetWorkerInput {
     /// As `host:port`; empty: the agent of the folder.
     pub worker: String,
 }
 
 /// What to remove.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema, TS)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
+#[ts(optional_fields)]
 pub struct PruneInput {
     /// Orphaned volumes, by name, whose content is to be lost.
     #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    #[ts(as = "Option<_>", optional)]
     pub volumes: BTreeSet<String>,
     /// Say what would be removed, and remove nothing.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    #[ts(as = "Option<_>", optional)]
     pub dry_run: bool,
 }
 
 /// What was removed, or would be.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema, TS)]
+#[ts(optional_fields)]
 pub struct PruneOutput {
     /// These.
     pub removed: Orphans,
@@ -48,14 +55,16 @@ pub struct PruneOutput {
 }
 
 /// What a look at everything showed.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema, TS)]
+#[ts(optional_fields)]
 pub struct DoctorReport {
     /// One for each thing that was looked at.
     pub checks: Vec<Check>,
 }
 
 /// What was looked at, and how it is.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema, TS)]
+#[ts(optional_fields)]
 pub struct Check {
     /// One word.
     pub name: String,
@@ -69,7 +78,7 @@ pub struct Check {
 }
 
 /// How something is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema, TS)]
 #[serde(rename_all = "lowercase")]
 pub enum CheckStatus {
     /// As it should be.
@@ -81,7 +90,8 @@ pub enum CheckStatus {
 }
 
 /// Containers and volumes that bear this agent's id and belong to no workspace.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema, TS)]
+#[ts(optional_fields)]
 pub struct Orphans {
     /// Names of containers.
     pub containers: BTreeSet<String>,

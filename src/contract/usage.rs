@@ -2,6 +2,7 @@
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+use ts_rs::TS;
 
 use crate::model::Name;
 
@@ -22,8 +23,9 @@ pub struct Measured {
 }
 
 /// Bytes on disk; absent until they were counted.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema, TS)]
 #[serde(default)]
+#[ts(optional_fields)]
 pub struct Disk {
     /// The home folder.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -34,8 +36,9 @@ pub struct Disk {
 }
 
 /// What a workspace uses at a moment.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema, TS)]
 #[serde(rename_all = "camelCase")]
+#[ts(optional_fields)]
 pub struct Usage {
     /// The workspace.
     pub name: Name,

@@ -17,6 +17,7 @@
 //! Errors are 400, 401, 404, 405, 413, 429 (64 commands or 64 watchers at a time) and 500, with a text/plain body.
 
 use serde::{Deserialize, Serialize};
+use ts_rs::TS;
 
 use crate::model::desired::WorkerPlan;
 
@@ -81,8 +82,9 @@ pub struct ExecRequest {
 }
 
 /// How a command ended.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema, TS)]
 #[serde(rename_all = "camelCase")]
+#[ts(optional_fields)]
 pub struct ExecResponse {
     /// What it wrote, invalid UTF-8 replaced: of the first 1 MiB (the rest is dropped and `truncated` set).
     pub stdout: String,
@@ -93,5 +95,6 @@ pub struct ExecResponse {
     pub exit_code: i32,
     /// Output was dropped.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    #[ts(as = "Option<_>", optional)]
     pub truncated: bool,
 }

@@ -6,11 +6,12 @@ use std::str::FromStr;
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+use ts_rs::TS;
 
 use super::Name;
 
 /// What somebody may do; each may do all that those before it may.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema, TS)]
 #[serde(rename_all = "lowercase")]
 pub enum Role {
     /// Nothing that is anybody's own: what everybody may. No token has it.
@@ -95,9 +96,10 @@ impl Caller {
 }
 
 /// A text that nobody should read in a log: `Debug` shows nothing of it.
-#[derive(Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema, TS)]
 #[serde(transparent)]
 #[schemars(transparent)]
+#[ts(type = "string")]
 pub struct Secret(pub String);
 
 impl fmt::Debug for Secret {

@@ -7,12 +7,14 @@ use std::sync::{Arc, PoisonError, RwLock};
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+use ts_rs::TS;
 
 use super::workspace::FileSpec;
 
 /// The agent's settings.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema, TS)]
 #[serde(rename_all = "camelCase", deny_unknown_fields, default)]
+#[ts(optional_fields)]
 pub struct Config {
     /// The port of the API; 0 takes a free one.
     pub port: u16,
@@ -23,6 +25,7 @@ pub struct Config {
     pub tls: Option<TlsConfig>,
     /// Speak without TLS also on addresses that the whole internet reaches.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
+    #[ts(as = "Option<_>", optional)]
     pub allow_plain_http: bool,
     /// What comes before a workspace's name in the names of its container and volumes.
     pub workspace_prefix: String,
@@ -103,8 +106,9 @@ impl LiveConfig {
 }
 
 /// What TLS needs: files in PEM, read when the agent starts.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema, TS)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
+#[ts(optional_fields)]
 pub struct TlsConfig {
     /// The certificate, and those that it stands on.
     pub cert: String,
@@ -113,8 +117,9 @@ pub struct TlsConfig {
 }
 
 /// The engine and what is shared on it.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema, TS)]
 #[serde(rename_all = "camelCase", deny_unknown_fields, default)]
+#[ts(optional_fields)]
 pub struct DockerConfig {
     /// Where it listens; left out: `DOCKER_HOST`, else the local socket.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -130,8 +135,9 @@ impl Default for DockerConfig {
 }
 
 /// ssh of all workspaces.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema, TS)]
 #[serde(rename_all = "camelCase", deny_unknown_fields, default)]
+#[ts(optional_fields)]
 pub struct SshConfig {
     /// Public keys that may enter every workspace.
     pub authorized_keys: Vec<String>,
@@ -148,8 +154,9 @@ impl Default for SshConfig {
 }
 
 /// What is brought into every workspace.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema, TS)]
 #[serde(rename_all = "camelCase", deny_unknown_fields, default)]
+#[ts(optional_fields)]
 pub struct SyncConfig {
     /// Environment.
     pub env: BTreeMap<String, String>,
@@ -160,9 +167,10 @@ pub struct SyncConfig {
 }
 
 /// Ports `first` to `last`, both included; written `22000-22999`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema, TS)]
 #[serde(try_from = "String", into = "String")]
 #[schemars(with = "String")]
+#[ts(type = "string")]
 pub struct PortRange {
     /// The lowest port.
     pub first: u16,

@@ -4,9 +4,11 @@ use std::fmt;
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+use ts_rs::TS;
 
 /// One fault in an input.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema, TS)]
+#[ts(optional_fields)]
 pub struct Issue {
     /// What was wrong and what would be right.
     pub message: String,
@@ -33,7 +35,7 @@ impl fmt::Display for Issue {
 }
 
 /// All faults of one input; never empty where it is an error.
-#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema, thiserror::Error)]
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema, thiserror::Error, TS)]
 #[serde(transparent)]
 pub struct Issues(pub Vec<Issue>);
 

@@ -12,6 +12,7 @@ use std::sync::Arc;
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+use ts_rs::TS;
 
 use super::{Issue, Issues, Name, Spec, Workspace, schema};
 pub use report::{BadManifest, Fault};
@@ -20,8 +21,9 @@ pub use report::{BadManifest, Fault};
 pub const MAX_BYTES: usize = 1 << 20;
 
 /// A workspace as people write it.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema, TS)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
+#[ts(optional_fields)]
 pub struct Document {
     /// The version of this form.
     pub api_version: ApiVersion,
@@ -31,11 +33,12 @@ pub struct Document {
     pub metadata: DocumentMetadata,
     /// What it should be.
     #[serde(default)]
+    #[ts(as = "Option<_>", optional)]
     pub spec: Spec,
 }
 
 /// The version of a manifest's form.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema, TS)]
 pub enum ApiVersion {
     /// The only one.
     #[default]
@@ -44,7 +47,7 @@ pub enum ApiVersion {
 }
 
 /// What a manifest describes.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema, TS)]
 pub enum Kind {
     /// A workspace.
     #[default]
@@ -52,16 +55,19 @@ pub enum Kind {
 }
 
 /// Who a workspace is.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema, TS)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
+#[ts(optional_fields)]
 pub struct DocumentMetadata {
     /// Its name, unique on an agent.
     pub name: Name,
     /// For selecting: `perry get -l team=web`.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    #[ts(as = "Option<_>", optional)]
     pub labels: BTreeMap<String, String>,
     /// For people and programs; Perry does not read them.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    #[ts(as = "Option<_>", optional)]
     pub annotations: BTreeMap<String, String>,
 }
 

@@ -6,6 +6,7 @@ use std::str::FromStr;
 
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Serialize};
+use ts_rs::TS;
 
 /// The pattern of every workspace, port and volume name.
 pub const NAME_PATTERN: &str = "^[a-z0-9]([a-z0-9-]{0,38}[a-z0-9])?$";
@@ -15,8 +16,9 @@ pub const NAME_MAX: usize = 40;
 
 /// A name by [`NAME_PATTERN`]: lower-case letters, digits and inner dashes, at most 40 bytes. It fits into a host name, a
 /// container name and a file name as it is.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, TS)]
 #[serde(try_from = "String", into = "String")]
+#[ts(type = "string")]
 pub struct Name(String);
 
 /// Why a text is no [`Name`].
@@ -103,8 +105,9 @@ impl JsonSchema for Name {
 }
 
 /// One incarnation of a name: deleting a workspace and creating one of the same name gives another uid.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema, TS)]
 #[serde(transparent)]
+#[ts(type = "string")]
 pub struct Uid(pub String);
 
 impl fmt::Display for Uid {

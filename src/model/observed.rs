@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use jiff::Timestamp;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+use ts_rs::TS;
 
 use super::TaskSeen;
 use super::desired::{Limits, Owner};
@@ -77,8 +78,9 @@ impl Observed {
 }
 
 /// What an engine says of itself.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema, TS)]
 #[serde(rename_all = "camelCase")]
+#[ts(optional_fields)]
 pub struct EngineSeen {
     /// The engine's version.
     pub version: String,
@@ -143,7 +145,7 @@ pub struct Prepared {
 }
 
 /// How a container is separated from the host.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema, TS)]
 pub enum Isolation {
     /// Not at all against a determined root inside: Docker in Docker without a safer runtime.
     Privileged,
@@ -185,8 +187,9 @@ pub struct VolumeSeen {
 }
 
 /// What the worker says.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema, TS)]
 #[serde(rename_all = "camelCase")]
+#[ts(optional_fields)]
 pub struct WorkerSeen {
     /// Its version.
     pub version: String,
@@ -200,6 +203,7 @@ pub struct WorkerSeen {
     pub docker: Service,
     /// What is run for the spec.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[ts(as = "Option<_>", optional)]
     pub tasks: Vec<TaskSeen>,
     /// The files that were brought into it since its start.
     #[serde(default)]
@@ -210,8 +214,9 @@ pub struct WorkerSeen {
 }
 
 /// The files that a worker was brought.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema, TS)]
 #[serde(rename_all = "camelCase", default)]
+#[ts(optional_fields)]
 pub struct FilesSeen {
     /// Hash of what was brought last; empty where nothing was.
     pub hash: String,
@@ -229,7 +234,8 @@ pub struct SourcesSeen {
 }
 
 /// A file that could not be brought.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema, TS)]
+#[ts(optional_fields)]
 pub struct FileFault {
     /// Which one, as it was written.
     pub path: String,
@@ -244,7 +250,7 @@ impl std::fmt::Display for FileFault {
 }
 
 /// A server inside a workspace.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema, TS)]
 #[serde(tag = "state", rename_all = "camelCase")]
 pub enum Service {
     /// The image has none; it does not count.

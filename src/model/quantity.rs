@@ -7,6 +7,7 @@ use std::str::FromStr;
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::de::{Error as _, Unexpected, Visitor};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
+use ts_rs::TS;
 
 const UNITS: [(&str, u64); 8] = [
     ("Ki", 1 << 10),
@@ -20,7 +21,8 @@ const UNITS: [(&str, u64); 8] = [
 ];
 
 /// A number of bytes, written as in Kubernetes: `512Mi`, `4Gi`, `2G` or plain bytes.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, TS)]
+#[ts(type = "string | number")]
 pub struct Bytes(pub u64);
 
 /// Why a text is no amount.
@@ -97,7 +99,8 @@ impl JsonSchema for Bytes {
 }
 
 /// A share of the processors in thousandths of one, written as a number: `2` or `0.5`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, TS)]
+#[ts(type = "number")]
 pub struct Cpus {
     /// Thousandths of a processor.
     pub millis: u32,

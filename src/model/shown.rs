@@ -6,12 +6,14 @@ use std::sync::{Arc, OnceLock};
 use schemars::{JsonSchema, Schema, SchemaGenerator};
 use serde::{Deserialize, Deserializer, Serialize, Serializer, ser};
 use serde_json::value::{RawValue, to_raw_value};
+use ts_rs::TS;
 
 use super::{View, mask};
 
 /// A [`View`] that no longer changes, with its JSON: written when it is first asked for, and once however many lists and
 /// watchers it goes to. To writing it goes most of the time that a list takes.
-#[derive(Debug)]
+#[derive(Debug, TS)]
+#[ts(as = "View", rename = "Workspace")]
 pub struct Shown {
     view: View,
     json: OnceLock<Box<RawValue>>,

@@ -5,9 +5,10 @@ use std::fmt;
 use jiff::Timestamp;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+use ts_rs::TS;
 
 /// What is run for a spec.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema, TS)]
 #[serde(rename_all = "camelCase")]
 pub enum TaskName {
     /// `spec.clone`: until it has succeeded once.
@@ -42,7 +43,7 @@ impl fmt::Display for TaskName {
 }
 
 /// How far a task is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema, TS)]
 #[serde(rename_all = "camelCase")]
 pub enum TaskState {
     /// It has not begun: something else comes first.
@@ -58,8 +59,9 @@ pub enum TaskState {
 }
 
 /// What the worker says of a task.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema, TS)]
 #[serde(rename_all = "camelCase")]
+#[ts(optional_fields)]
 pub struct TaskSeen {
     /// Which one.
     pub name: TaskName,
@@ -70,6 +72,7 @@ pub struct TaskSeen {
     pub exit_code: Option<i32>,
     /// Its last words, or what it waits for; may be empty.
     #[serde(default, skip_serializing_if = "String::is_empty")]
+    #[ts(as = "Option<_>", optional)]
     pub message: String,
     /// When it began.
     #[serde(default, skip_serializing_if = "Option::is_none")]

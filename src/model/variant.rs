@@ -4,13 +4,14 @@ use std::fmt;
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+use ts_rs::TS;
 
 /// The tag of the slim variant.
 const SLIM: &str = "slim";
 const LATEST: &str = "latest";
 
 /// A variant of the agent's own image, built from the files inside this program.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema, TS)]
 #[serde(rename_all = "lowercase")]
 pub enum Variant {
     /// With everything that people and coding agents work with.

@@ -5,11 +5,12 @@ use std::collections::BTreeMap;
 use jiff::Timestamp;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+use ts_rs::TS;
 
 use super::{Condition, ConditionStatus, ConditionType, Name, Spec, TaskSeen, Uid};
 
 /// One word for what a workspace is doing, for lists.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema, TS)]
 #[serde(rename_all = "lowercase")]
 pub enum Phase {
     /// Nobody has looked yet, or nobody can.
@@ -29,9 +30,10 @@ pub enum Phase {
 }
 
 /// What clients see of a workspace.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema, TS)]
 #[serde(rename_all = "camelCase")]
 #[schemars(rename = "Workspace")]
+#[ts(optional_fields, rename = "Workspace")]
 pub struct View {
     /// Its name.
     pub name: Name,
@@ -88,8 +90,9 @@ impl View {
 }
 
 /// The worker inside a workspace.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema, TS)]
 #[serde(rename_all = "camelCase")]
+#[ts(optional_fields)]
 pub struct WorkerView {
     /// Its version.
     pub version: String,
@@ -97,20 +100,23 @@ pub struct WorkerView {
     pub healthy: bool,
     /// What it runs for the spec.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[ts(as = "Option<_>", optional)]
     pub tasks: Vec<TaskSeen>,
 }
 
 /// The steps of a start.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema, TS)]
 #[serde(rename_all = "camelCase")]
+#[ts(optional_fields)]
 pub struct Startup {
     /// In the order in which they began.
     pub steps: Vec<Step>,
 }
 
 /// One step of a start.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema, TS)]
 #[serde(rename_all = "camelCase")]
+#[ts(optional_fields)]
 pub struct Step {
     /// What: image, network, volumes, create, install-worker, limits, start, worker, ssh, docker, sync-files.
     pub name: String,
@@ -127,7 +133,7 @@ pub struct Step {
 }
 
 /// How far a step is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema, TS)]
 #[serde(rename_all = "lowercase")]
 pub enum StepState {
     /// Under way.

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use jiff::Timestamp;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+use ts_rs::TS;
 
 use super::quantity::{Bytes, Cpus};
 use super::{Name, Uid};
@@ -15,8 +16,9 @@ pub const SSH_PORT: u16 = 22;
 pub const SSH_PORT_NAME: &str = "ssh";
 
 /// A workspace as it is stored: intent only, never anything observed.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema, TS)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
+#[ts(optional_fields)]
 pub struct Workspace {
     /// Who it is, and what admission decided once.
     pub metadata: Metadata,
@@ -26,8 +28,9 @@ pub struct Workspace {
 }
 
 /// Who a workspace is, and what admission decided for it.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema, TS)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
+#[ts(optional_fields)]
 pub struct Metadata {
     /// Its name, unique on this agent.
     pub name: Name,
@@ -35,9 +38,11 @@ pub struct Metadata {
     pub uid: Uid,
     /// For selecting: `perry get -l team=web`.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    #[ts(as = "Option<_>", optional)]
     pub labels: BTreeMap<String, String>,
     /// For people and programs; Perry does not read them.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    #[ts(as = "Option<_>", optional)]
     pub annotations: BTreeMap<String, String>,
     /// Counts the changes of intent (spec, restart, deletion), from 1.
     pub generation: u64,
@@ -63,25 +68,29 @@ pub struct Metadata {
 }
 
 /// Objects without Perry's labels that belong to a workspace all the same.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema, TS)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
+#[ts(optional_fields)]
 pub struct Adopted {
     /// The container's id, kept as it is until a replacement is asked for.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub container: Option<String>,
     /// Volume names by their role (`home`, `docker`), read from the container's mounts.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    #[ts(as = "Option<_>", optional)]
     pub volumes: BTreeMap<String, String>,
     /// `volumes` have not been read from the container yet: until they are, nothing may be planned for the workspace.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    #[ts(as = "Option<_>", optional)]
     pub pending: bool,
     /// Set by an admitted replacement: the container may go.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    #[ts(as = "Option<_>", optional)]
     pub replace: bool,
 }
 
 /// Whether the container should be up.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema, TS)]
 pub enum Run {
     /// Up, and brought up again when it dies.
     Running,
@@ -90,8 +99,9 @@ pub enum Run {
 }
 
 /// What a workspace should be. Every field is optional.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema, TS)]
 #[serde(rename_all = "camelCase", deny_unknown_fields, default)]
+#[ts(optional_fields)]
 pub struct Spec {
     /// `Running` or `Stopped`. Left out: as it is now; `Running` for a new workspace.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -104,29 +114,38 @@ pub struct Spec {
     pub clone: Option<CloneSpec>,
     /// Environment of everything inside.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    #[ts(as = "Option<_>", optional)]
     pub env: BTreeMap<String, String>,
     /// Ports that are reached from the host; `ssh` (22) is always there.
     #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[ts(as = "Option<_>", optional)]
     pub ports: Vec<PortSpec>,
     /// Volumes beside home and docker.
     #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[ts(as = "Option<_>", optional)]
     pub volumes: Vec<VolumeSpec>,
     /// Limits.
     #[serde(skip_serializing_if = "Resources::is_empty")]
+    #[ts(as = "Option<_>", optional)]
     pub resources: Resources,
     /// Docker inside the workspace. Without it the container is unprivileged.
+    #[ts(as = "Option<_>", optional)]
     pub docker: bool,
     /// Who may come in by ssh, and where it listens.
     #[serde(skip_serializing_if = "SshSpec::is_empty")]
+    #[ts(as = "Option<_>", optional)]
     pub ssh: SshSpec,
     /// Files of the agent's host, kept in sync into the workspace.
     #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[ts(as = "Option<_>", optional)]
     pub files: Vec<FileSpec>,
     /// Tools installed after start.
     #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[ts(as = "Option<_>", optional)]
     pub tools: Vec<String>,
     /// Commands run by the worker.
     #[serde(skip_serializing_if = "Hooks::is_empty")]
+    #[ts(as = "Option<_>", optional)]
     pub hooks: Hooks,
 }
 
@@ -157,8 +176,9 @@ impl Spec {
 }
 
 /// A git repository to clone.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema, TS)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
+#[ts(optional_fields)]
 pub struct CloneSpec {
     /// Where from.
     pub url: String,
@@ -171,8 +191,9 @@ pub struct CloneSpec {
 }
 
 /// A port that is reached from the host.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema, TS)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
+#[ts(optional_fields)]
 pub struct PortSpec {
     /// What it is called.
     pub name: Name,
@@ -189,8 +210,9 @@ pub struct PortSpec {
 }
 
 /// A volume of the workspace's own.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema, TS)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
+#[ts(optional_fields)]
 pub struct VolumeSpec {
     /// What it is called; `home` and `docker` are taken.
     pub name: Name,
@@ -199,8 +221,9 @@ pub struct VolumeSpec {
 }
 
 /// Limits of a workspace; what is left out is not limited.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema, TS)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
+#[ts(optional_fields)]
 pub struct Resources {
     /// Processors, such as 2 or 0.5.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -223,11 +246,13 @@ impl Resources {
 }
 
 /// Who may come in by ssh, and where it listens.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema, TS)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
+#[ts(optional_fields)]
 pub struct SshSpec {
     /// Public keys, as in an `authorized_keys` file.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[ts(as = "Option<_>", optional)]
     pub authorized_keys: Vec<String>,
     /// The host's address; left out: the agent's `ssh.bind`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -241,8 +266,9 @@ impl SshSpec {
 }
 
 /// A file of the agent's host that is kept in sync into the workspace.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema, TS)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
+#[ts(optional_fields)]
 pub struct FileSpec {
     /// On the agent's host; must match `sync.allow`.
     pub from: String,
@@ -251,8 +277,9 @@ pub struct FileSpec {
 }
 
 /// Commands run by the worker.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema, TS)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
+#[ts(optional_fields)]
 pub struct Hooks {
     /// Once, after the first start.
     #[serde(default, skip_serializing_if = "Option::is_none")]

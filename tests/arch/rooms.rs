@@ -38,7 +38,7 @@ const PARTS: [(&str, &str, &[&str]); 4] = [
 ];
 
 /// Crates that live in some rooms (or one file) only.
-const CRATES: [(&str, &[&str]); 14] = [
+const CRATES: [(&str, &[&str]); 15] = [
     ("bollard", &["runtime/"]),
     ("serde_saphyr", &["model/manifest"]),
     ("notify", &["store/"]),
@@ -47,6 +47,7 @@ const CRATES: [(&str, &[&str]); 14] = [
     ("clap", &["cli/", "main.rs"]),
     ("qrcode", &["cli/"]),
     ("rustls_native_certs", &["client/"]),
+    ("ts_rs", &["model/", "contract/"]),
     ("tokio_rustls", &["api/", "client/"]),
     ("prometheus_client", &["api/"]),
     ("anyhow", &["cli/", "main.rs", "agent.rs", "agent/"]),

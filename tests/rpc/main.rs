@@ -13,6 +13,7 @@ mod socket;
 mod stall;
 mod stock_client;
 mod streams;
+mod typescript;
 mod vectors;
 mod wire;
 mod world;

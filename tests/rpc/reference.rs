@@ -25,6 +25,7 @@ const fn row(path: &'static str, effect: Effect, shape: Shape, errors: &'static 
         errors,
         input: |generator| generator.subschema_for::<Value>(),
         output: |generator| generator.subschema_for::<Value>(),
+        types: |all| (all.name::<Value>(), all.name::<Value>()),
     }
 }
 

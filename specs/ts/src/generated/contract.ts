@@ -1,0 +1,117 @@
+// Made from the table of procedures in src/contract/table.rs: change it there, then run
+// UPDATE_GOLDEN=1 cargo test --test rpc typescript
+
+import { eventIterator, oc, type } from '@orpc/contract'
+
+import type {
+  AgentInfo,
+  ApplyInput,
+  ApplyOutput,
+  BuildInput,
+  BuildProgress,
+  ClaimInput,
+  ConfigShown,
+  Conflict,
+  CreateInput,
+  CreateTokenInput,
+  DeleteOutput,
+  DiskUsage,
+  DoctorReport,
+  Event,
+  EventsInput,
+  ExecInput,
+  ExecResponse,
+  LogLine,
+  LogsInput,
+  NameInput,
+  NewToken,
+  NoInput,
+  Orphans,
+  PairOffer,
+  PruneInput,
+  PruneOutput,
+  RestartInput,
+  RevokeTokenInput,
+  SetWorkerInput,
+  StartInput,
+  TokenInfo,
+  Usage,
+  WatchFrame,
+  Workspace,
+} from './types.ts'
+
+/** Every procedure of an agent. */
+export const contract = {
+  agent: {
+    /** What the agent says of itself. For role viewer. */
+    info: oc.input(type<NoInput | undefined>()).output(type<AgentInfo>()),
+    /** Whether all that the agent needs is as it should be, and what to do where it is not. For role admin. */
+    doctor: oc.input(type<NoInput | undefined>()).output(type<DoctorReport>()),
+    /** Ends the agent. Workspaces go on running. For role admin. */
+    kill: oc.input(type<NoInput | undefined>()).output(type<void>()),
+  },
+  config: {
+    /** The agent's settings. For role admin. */
+    get: oc.input(type<NoInput | undefined>()).output(type<ConfigShown>()),
+    /** Which agent the clients of this one's folder talk to: `worker` of its `client.json`. For role admin. */
+    setWorker: oc.errors({ SERVICE_UNAVAILABLE: { status: 503 } }).input(type<SetWorkerInput>()).output(type<ConfigShown>()),
+  },
+  images: {
+    /** Builds the agent's own image, also when there is one. For role user. */
+    build: oc.errors({ SERVICE_UNAVAILABLE: { status: 503 } }).input(type<BuildInput | undefined>()).output(eventIterator(type<BuildProgress>())),
+  },
+  orphans: {
+    /** Containers and volumes that bear this agent's id and belong to no workspace. For role admin. */
+    list: oc.errors({ SERVICE_UNAVAILABLE: { status: 503 } }).input(type<NoInput | undefined>()).output(type<Orphans>()),
+    /** Removes orphaned containers, and those orphaned volumes that are named. Refused while it is not sure which workspaces there are. For role admin. */
+    prune: oc.errors({ SERVICE_UNAVAILABLE: { status: 503 } }).input(type<PruneInput | undefined>()).output(type<PruneOutput>()),
+  },
+  pair: {
+    /** Makes a code that another device trades for a token of its own, once and within five minutes. For role admin. */
+    offer: oc.errors({ CONFLICT: { status: 409, data: type<Conflict>() } }).input(type<CreateTokenInput>()).output(type<PairOffer>()),
+    /** Trades a pairing code for a token. For role public. */
+    claim: oc.errors({ FORBIDDEN: { status: 403 }, SERVICE_UNAVAILABLE: { status: 503 } }).input(type<ClaimInput>()).output(type<NewToken>()),
+  },
+  tokens: {
+    /** Makes an access token. It is shown here and never again. For role admin. */
+    create: oc.errors({ CONFLICT: { status: 409, data: type<Conflict>() }, SERVICE_UNAVAILABLE: { status: 503 } }).input(type<CreateTokenInput>()).output(type<NewToken>()),
+    /** Every access token, without what is secret of it. For role admin. */
+    list: oc.input(type<NoInput | undefined>()).output(type<Array<TokenInfo>>()),
+    /** Makes an access token worthless at once; streams that were opened with it end. For role admin. */
+    revoke: oc.errors({ NOT_FOUND: { status: 404, data: type<{ name: string }>() }, SERVICE_UNAVAILABLE: { status: 503 } }).input(type<RevokeTokenInput>()).output(type<TokenInfo>()),
+  },
+  workspaces: {
+    /** Every workspace, by name. For role viewer. */
+    list: oc.input(type<NoInput | undefined>()).output(type<Array<Workspace>>()),
+    /** One workspace. For role viewer. */
+    get: oc.errors({ NOT_FOUND: { status: 404, data: type<{ name: string }>() } }).input(type<NameInput>()).output(type<Workspace>()),
+    /** Makes a workspace and starts it. Answers once the intent is stored; watch for the rest. For role user. */
+    create: oc.errors({ CONFLICT: { status: 409, data: type<Conflict>() } }).input(type<CreateInput>()).output(type<Workspace>()),
+    /** Deletes a workspace with its volumes. Accepted in every state, and again while it is under way. For role user. */
+    delete: oc.errors({ NOT_FOUND: { status: 404, data: type<{ name: string }>() } }).input(type<NameInput>()).output(type<DeleteOutput>()),
+    /** Starts a workspace; with `create` makes it where it does not exist. For role user. */
+    start: oc.errors({ NOT_FOUND: { status: 404, data: type<{ name: string }>() }, CONFLICT: { status: 409, data: type<Conflict>() } }).input(type<StartInput>()).output(type<Workspace>()),
+    /** Stops a workspace; everything in it is kept. For role user. */
+    stop: oc.errors({ NOT_FOUND: { status: 404, data: type<{ name: string }>() }, CONFLICT: { status: 409, data: type<Conflict>() } }).input(type<NameInput>()).output(type<Workspace>()),
+    /** Restarts a workspace, with `upgrade` in a new container of the newest image; for a stalled one this is another try. For role user. */
+    restart: oc.errors({ NOT_FOUND: { status: 404, data: type<{ name: string }>() }, CONFLICT: { status: 409, data: type<Conflict>() } }).input(type<RestartInput>()).output(type<Workspace>()),
+    /** Makes workspaces what their manifests say: all of them or, where one is refused, none. For role user. */
+    apply: oc.errors({ NOT_FOUND: { status: 404, data: type<{ name: string }>() }, CONFLICT: { status: 409, data: type<Conflict>() } }).input(type<ApplyInput | undefined>()).output(type<ApplyOutput>()),
+    /** What `apply` would do; changes nothing. For role viewer. */
+    plan: oc.errors({ NOT_FOUND: { status: 404, data: type<{ name: string }>() }, CONFLICT: { status: 409, data: type<Conflict>() } }).input(type<ApplyInput | undefined>()).output(type<ApplyOutput>()),
+    /** Brings the files of the agent's host into a running workspace now (`sync.files`, `spec.files`), also where nothing seems to have changed. Refused where one of them cannot be brought; the others are. For role user. */
+    sync: oc.errors({ NOT_FOUND: { status: 404, data: type<{ name: string }>() }, PRECONDITION_FAILED: { status: 412, data: type<{ name: string }>() }, SERVICE_UNAVAILABLE: { status: 503 } }).input(type<NameInput>()).output(type<void>()),
+    /** Runs a command in a running workspace and waits for its end. For role user. */
+    exec: oc.errors({ NOT_FOUND: { status: 404, data: type<{ name: string }>() }, PRECONDITION_FAILED: { status: 412, data: type<{ name: string }>() }, SERVICE_UNAVAILABLE: { status: 503 } }).input(type<ExecInput>()).output(type<ExecResponse>()),
+    /** What a workspace occupies on disk, counted now: with many files it takes a while. For role viewer. */
+    disk: oc.errors({ NOT_FOUND: { status: 404, data: type<{ name: string }>() }, SERVICE_UNAVAILABLE: { status: 503 } }).input(type<NameInput>()).output(type<DiskUsage>()),
+    /** Every workspace, and then every change. `last-event-id` resumes; where that place is no longer known, `reset` and the whole list come first. For role viewer. */
+    watch: oc.errors({ SERVICE_UNAVAILABLE: { status: 503 } }).input(type<NoInput | undefined>()).output(eventIterator(type<WatchFrame>())),
+    /** What happened to workspaces, oldest first; with `follow` also what happens from now on. For role viewer. */
+    events: oc.errors({ NOT_FOUND: { status: 404, data: type<{ name: string }>() }, SERVICE_UNAVAILABLE: { status: 503 } }).input(type<EventsInput | undefined>()).output(eventIterator(type<Event>())),
+    /** Lines of a workspace's log, also of one that does not run. They may hold what a viewer is not to see: a hook prints what it likes. For role user. */
+    logs: oc.errors({ NOT_FOUND: { status: 404, data: type<{ name: string }>() }, PRECONDITION_FAILED: { status: 412, data: type<{ name: string }>() }, SERVICE_UNAVAILABLE: { status: 503 } }).input(type<LogsInput>()).output(eventIterator(type<LogLine>())),
+    /** What each running workspace uses: every few seconds one value for each, without end. For role viewer. */
+    usage: oc.errors({ SERVICE_UNAVAILABLE: { status: 503 } }).input(type<NoInput | undefined>()).output(eventIterator(type<Usage>())),
+  },
+}
