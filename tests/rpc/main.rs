@@ -4,6 +4,7 @@
 mod agent;
 mod attacks;
 mod client;
+mod node;
 mod openapi;
 mod procedures;
 mod raw;

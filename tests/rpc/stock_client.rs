@@ -1,41 +1,34 @@
-//! The stock TypeScript client, unchanged, under node.
-
-use std::path::{Path, PathBuf};
-use std::process::Stdio;
-
-use tokio::process::Command;
+//! The stock TypeScript client, unchanged, under node, and the package that web and mobile share.
 
 use crate::agent::Agent;
+use crate::node::Package;
 
-fn folder() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/orpc-client")
-}
-
-async fn run(program: &str, arguments: &[&str]) -> Result<String, String> {
-    let output = Command::new(program).args(arguments).current_dir(folder()).stdin(Stdio::null()).output().await;
-    let output =
-        output.map_err(|error| format!("{program} cannot be run ({error}): this test needs node 20 and npm"))?;
-    let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
-    let all = text(&output.stdout) + &text(&output.stderr);
-    if output.status.success() { Ok(all) } else { Err(format!("{program} {arguments:?}: {all}")) }
-}
-
-/// The exact packages of the lock file, unless they are there already.
-async fn install() -> Result<(), String> {
-    let installed = folder().join("node_modules/.package-lock.json");
-    let modified = |path: &Path| std::fs::metadata(path).and_then(|it| it.modified()).ok();
-    if modified(&installed) >= modified(&folder().join("package-lock.json")) {
-        return Ok(());
+#[tokio::test]
+async fn the_stock_orpc_client_works_unchanged_over_http_and_over_websocket() {
+    let package = Package::install("tests/orpc-client").await;
+    for transport in ["http", "websocket"] {
+        let agent = Agent::start().await;
+        let url = format!("http://{}", agent.address);
+        let output = package.run("node", &["client.mjs", &url, &agent.token, transport], &[]).await;
+        assert!(output.contains("all checks passed"), "{transport}: {output}");
+        agent.producers(0).await;
     }
-    run("npm", &["ci", "--ignore-scripts", "--no-audit", "--no-fund"]).await.map(drop)
 }
 
 #[tokio::test]
-async fn the_stock_orpc_client_works_unchanged() {
-    install().await.unwrap_or_else(|error| panic!("{error}"));
+async fn the_package_of_web_and_mobile_has_the_types_of_the_table_and_passes_its_own_tests() {
+    let package = Package::install(".").await;
+    package.run("npm", &["run", "check", "-w", "@perry/contract"], &[]).await;
+    package.run("npm", &["test", "-w", "@perry/contract"], &[]).await;
+}
+
+#[tokio::test]
+async fn what_the_package_shows_of_an_agent_behind_a_proxy_that_cuts_ends_up_as_its_list() {
+    let package = Package::install(".").await;
     let agent = Agent::start().await;
     let url = format!("http://{}", agent.address);
-    let output = run("node", &["client.mjs", &url, &agent.token]).await.unwrap_or_else(|error| panic!("{error}"));
-    assert!(output.contains("all checks passed"), "{output}");
+    let seeds = std::env::var("PERRY_SEEDS").unwrap_or_else(|_| "200".to_owned());
+    let env = [("PERRY_URL", url.as_str()), ("PERRY_TOKEN", &agent.token), ("PERRY_SEEDS", &seeds)];
+    package.run("npm", &["run", "live", "-w", "@perry/contract"], &env).await;
     agent.producers(0).await;
 }

@@ -1,0 +1,5 @@
+export { type Connection, type ConnectionState, connect, type PerryClient } from './connection.ts'
+export { DisconnectedError } from './errors.ts'
+export { contract } from './generated/contract.ts'
+export type * from './generated/types.ts'
+export { type WorkspacesSnapshot, WorkspacesStore } from './workspaces.ts'

@@ -1,0 +1,39 @@
+//! Programs under node: what is installed for them, and how they are run.
+
+use std::path::{Path, PathBuf};
+use std::process::Stdio;
+
+use tokio::process::Command;
+use tokio::sync::Mutex;
+
+/// npm changes a folder; two at once would be in each other's way.
+static INSTALLING: Mutex<()> = Mutex::const_new(());
+
+/// A folder of this project with a `package.json`.
+pub(crate) struct Package(PathBuf);
+
+impl Package {
+    /// The packages of its lock file are there once this is.
+    pub(crate) async fn install(folder: &str) -> Self {
+        let package = Self(Path::new(env!("CARGO_MANIFEST_DIR")).join(folder));
+        let _turn = INSTALLING.lock().await;
+        let installed = package.0.join("node_modules/.package-lock.json");
+        let modified = |path: &Path| std::fs::metadata(path).and_then(|it| it.modified()).ok();
+        if modified(&installed) < modified(&package.0.join("package-lock.json")) {
+            package.run("npm", &["ci", "--ignore-scripts", "--no-audit", "--no-fund"], &[]).await;
+        }
+        package
+    }
+
+    /// Runs a program in the folder; what it said.
+    pub(crate) async fn run(&self, program: &str, arguments: &[&str], env: &[(&str, &str)]) -> String {
+        let mut command = Command::new(program);
+        command.args(arguments).envs(env.iter().copied()).env("NO_COLOR", "1").current_dir(&self.0);
+        let output = command.stdin(Stdio::null()).kill_on_drop(true).output().await;
+        let output = output.unwrap_or_else(|error| panic!("{program} cannot be run ({error}): this needs node 20 and npm"));
+        let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+        let all = text(&output.stdout) + &text(&output.stderr);
+        assert!(output.status.success(), "{program} {arguments:?}: {all}");
+        all
+    }
+}
