@@ -10,9 +10,6 @@ use super::{App, respond};
 use crate::contract::{ApiError, Descriptor, ErrorBody, Frame, Frames};
 use crate::model::Caller;
 
-/// How long a client waits before it comes again, in milliseconds.
-pub(super) const RETRY: u32 = 1000;
-
 /// A stream that is open. It is no more read from once it has ended.
 pub(super) struct Feed {
     row: &'static Descriptor,

@@ -6,7 +6,6 @@ use hyper::StatusCode;
 use hyper::header::{
     CACHE_CONTROL, CONNECTION, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue, RETRY_AFTER, WWW_AUTHENTICATE,
 };
-use serde::Serialize;
 
 use crate::contract::{ApiError, Code, Descriptor, ErrorBody};
 
@@ -29,7 +28,7 @@ pub(super) fn told(error: &ApiError, row: &Descriptor) -> ErrorBody {
 /// An error as an answer of its own.
 pub(super) fn error(error: &ErrorBody) -> Response {
     let status = StatusCode::from_u16(error.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
-    let mut response = json(status, envelope(error));
+    let mut response = json(status, error.envelope());
     let headers = response.headers_mut();
     if error.is(Code::TooManyRequests) || error.is(Code::ServiceUnavailable) {
         headers.insert(RETRY_AFTER, HeaderValue::from_static("1"));
@@ -42,15 +41,6 @@ pub(super) fn error(error: &ErrorBody) -> Response {
         headers.insert(CONNECTION, HeaderValue::from_static("close"));
     }
     response
-}
-
-/// An error in its envelope.
-pub(super) fn envelope(error: &ErrorBody) -> Vec<u8> {
-    #[derive(Serialize)]
-    struct Envelope<'a> {
-        json: &'a ErrorBody,
-    }
-    serde_json::to_vec(&Envelope { json: error }).expect("an error body has only text keys and plain values")
 }
 
 /// What every answer bears: nothing here is for caches, or for a browser to take for something else than it says.

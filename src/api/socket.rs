@@ -1,14 +1,12 @@
 //! `GET /rpc` with an upgrade: the WebSocket transport of oRPC. Many calls share a socket, each with an id of the client's
 //! and with its own `authorization`: browsers cannot send one with the upgrade.
 
-mod frame;
-
 use std::collections::HashMap;
 use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use axum::extract::ws::{Message, Utf8Bytes, WebSocket, WebSocketUpgrade};
+use axum::extract::ws::{Message, WebSocket, WebSocketUpgrade};
 use axum::extract::{FromRequestParts, State};
 use axum::response::Response;
 use futures::stream::{SplitSink, SplitStream};
@@ -22,8 +20,8 @@ use tokio::time::{MissedTickBehavior, interval, sleep};
 use super::feed::{Feed, Next};
 use super::listen::Peer;
 use super::{App, call, respond, rpc};
-use crate::contract::{ApiError, Reply};
-use frame::{Asked, Incoming};
+use crate::contract::socket::{self as frame, Asked, Incoming};
+use crate::contract::{ApiError, Call, Descriptor, Reply};
 
 /// Calls and streams that one socket may have under way.
 const CALLS: usize = 256;
@@ -203,16 +201,16 @@ impl Session {
         Ok((row, call, input))
     }
 
-    async fn send(&self, message: Utf8Bytes) {
+    async fn send(&self, message: String) {
         send(&self.frames, message).await;
     }
 }
 
-type Admitted = (&'static crate::contract::Descriptor, crate::contract::Call, Option<Vec<u8>>);
+type Admitted = (&'static Descriptor, Call, Option<Vec<u8>>);
 
 /// Sends a frame; where the socket is gone, so is who waits for it.
-async fn send(frames: &mpsc::Sender<Message>, text: Utf8Bytes) {
-    frames.send(Message::Text(text)).await.ok();
+async fn send(frames: &mpsc::Sender<Message>, text: String) {
+    frames.send(Message::Text(text.into())).await.ok();
 }
 
 /// Sends a stream to its end.

@@ -11,8 +11,9 @@ use futures::{StreamExt, stream};
 use hyper::header::{CONTENT_TYPE, HeaderName, HeaderValue};
 use tokio::sync::OwnedSemaphorePermit;
 
-use super::feed::{Feed, Next, RETRY};
-use super::{App, respond};
+use super::App;
+use super::feed::{Feed, Next};
+use crate::contract::socket::RETRY;
 use crate::contract::{Descriptor, ErrorBody, Frame, Frames};
 use crate::model::Caller;
 
@@ -74,7 +75,7 @@ fn message(frame: &Frame) -> Bytes {
 
 fn failure(error: &ErrorBody) -> Bytes {
     let mut text = format!("event: error\nretry: {RETRY}\ndata: ").into_bytes();
-    text.extend_from_slice(&respond::envelope(error));
+    text.extend_from_slice(&error.envelope());
     text.extend_from_slice(b"\n\n");
     text.into()
 }

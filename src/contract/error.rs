@@ -303,6 +303,15 @@ pub struct ErrorBody {
 }
 
 impl ErrorBody {
+    /// It in its envelope.
+    pub fn envelope(&self) -> Vec<u8> {
+        #[derive(Serialize)]
+        struct Envelope<'a> {
+            json: &'a ErrorBody,
+        }
+        serde_json::to_vec(&Envelope { json: self }).expect("it has only text keys and plain values")
+    }
+
     /// Whether it has this code.
     pub fn is(&self, code: Code) -> bool {
         self.code == code.as_str()

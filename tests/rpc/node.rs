@@ -30,7 +30,8 @@ impl Package {
         let mut command = Command::new(program);
         command.args(arguments).envs(env.iter().copied()).env("NO_COLOR", "1").current_dir(&self.0);
         let output = command.stdin(Stdio::null()).kill_on_drop(true).output().await;
-        let output = output.unwrap_or_else(|error| panic!("{program} cannot be run ({error}): this needs node 20 and npm"));
+        let output =
+            output.unwrap_or_else(|error| panic!("{program} cannot be run ({error}): this needs node 20 and npm"));
         let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
         let all = text(&output.stdout) + &text(&output.stderr);
         assert!(output.status.success(), "{program} {arguments:?}: {all}");

@@ -1,16 +1,16 @@
-//! Frames of oRPC's WebSocket transport: pure.
+//! Frames of oRPC's WebSocket transport: JSON texts, of which many calls share a connection.
 
 use std::borrow::Cow;
 use std::collections::HashMap;
 
-use axum::extract::ws::Utf8Bytes;
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
-use super::super::feed::RETRY;
-use super::super::respond;
-use crate::contract::{ErrorBody, Frame};
+use super::dispatch::Frame;
+use super::error::ErrorBody;
 
+/// How long a client waits before it comes again, in milliseconds.
+pub const RETRY: u32 = 1000;
 /// The type of a frame that stops a call.
 const STOP: u8 = 4;
 /// The type of an event of a stream.
@@ -20,7 +20,7 @@ const HEADERS: usize = 32;
 
 /// A frame of the client's.
 #[derive(Debug)]
-pub(crate) enum Incoming<'a> {
+pub enum Incoming<'a> {
     /// A request.
     Call(Asked<'a>),
     /// The client stops the call with this id.
@@ -29,16 +29,16 @@ pub(crate) enum Incoming<'a> {
 
 /// A request.
 #[derive(Debug)]
-pub(crate) struct Asked<'a> {
+pub struct Asked<'a> {
     /// The client's, unique among what is under way.
-    pub(crate) id: Cow<'a, str>,
+    pub id: Cow<'a, str>,
     /// From the root of the procedures, `/workspaces/get`, or a whole URL.
-    pub(crate) url: Cow<'a, str>,
+    pub url: Cow<'a, str>,
     /// Left out: POST.
-    pub(crate) method: Option<Cow<'a, str>>,
+    pub method: Option<Cow<'a, str>>,
     headers: HashMap<Cow<'a, str>, Header<'a>>,
     /// The envelope.
-    pub(crate) body: Option<&'a RawValue>,
+    pub body: Option<&'a RawValue>,
 }
 
 #[derive(Deserialize)]
@@ -73,7 +73,7 @@ enum Header<'a> {
 
 impl<'a> Incoming<'a> {
     /// Reads a frame; `None` where it is none of this protocol.
-    pub(crate) fn read(text: &'a str) -> Option<Self> {
+    pub fn read(text: &'a str) -> Option<Self> {
         let wire: Wire<'a> = serde_json::from_str(text).ok()?;
         if wire.t == Some(STOP) {
             return Some(Self::Stop(wire.i));
@@ -86,7 +86,7 @@ impl<'a> Incoming<'a> {
 
 impl Asked<'_> {
     /// The path of the procedure, and the query.
-    pub(crate) fn target(&self) -> Option<(&str, &str)> {
+    pub fn target(&self) -> Option<(&str, &str)> {
         let url: &str = &self.url;
         let path = match url.split_once("://") {
             Some((_, rest)) => &rest[rest.find('/')?..],
@@ -98,7 +98,7 @@ impl Asked<'_> {
     }
 
     /// The one value of a header, by its name in small letters.
-    pub(crate) fn header(&self, name: &str) -> Option<&str> {
+    pub fn header(&self, name: &str) -> Option<&str> {
         let mut values = self.headers.iter().filter(|(key, _)| key.eq_ignore_ascii_case(name)).map(|(_, value)| value);
         match (values.next()?, values.next()) {
             (Header::One(value), None) => Some(value),
@@ -112,7 +112,7 @@ impl Asked<'_> {
 }
 
 /// The result of a call; the body is an envelope.
-pub(crate) fn result(id: &str, body: &[u8]) -> Utf8Bytes {
+pub fn result(id: &str, body: &[u8]) -> String {
     let mut text = start(id, None, body.len());
     text.extend_from_slice(b"{\"b\":");
     text.extend_from_slice(body);
@@ -120,8 +120,8 @@ pub(crate) fn result(id: &str, body: &[u8]) -> Utf8Bytes {
 }
 
 /// The error that a call ends with.
-pub(crate) fn failure(id: &str, error: &ErrorBody) -> Utf8Bytes {
-    let body = respond::envelope(error);
+pub fn failure(id: &str, error: &ErrorBody) -> String {
+    let body = error.envelope();
     let mut text = start(id, None, body.len());
     text.extend_from_slice(format!("{{\"s\":{},\"b\":", error.status).as_bytes());
     text.extend_from_slice(&body);
@@ -129,14 +129,14 @@ pub(crate) fn failure(id: &str, error: &ErrorBody) -> Utf8Bytes {
 }
 
 /// A stream begins.
-pub(crate) fn opening(id: &str) -> Utf8Bytes {
+pub fn opening(id: &str) -> String {
     let mut text = start(id, None, 0);
     text.extend_from_slice(b"{\"h\":{\"content-type\":\"text/event-stream\"}");
     finish(text)
 }
 
 /// An event of a stream.
-pub(crate) fn event(id: &str, frame: &Frame) -> Utf8Bytes {
+pub fn event(id: &str, frame: &Frame) -> String {
     let mut text = start(id, Some(EVENT), frame.data.len());
     text.extend_from_slice(b"{\"e\":\"message\",\"d\":");
     text.extend_from_slice(&frame.data);
@@ -151,7 +151,7 @@ pub(crate) fn event(id: &str, frame: &Frame) -> Utf8Bytes {
 }
 
 /// The end of a stream, with an envelope of what it returns.
-pub(crate) fn ending(id: &str, data: &[u8]) -> Utf8Bytes {
+pub fn ending(id: &str, data: &[u8]) -> String {
     let mut text = start(id, Some(EVENT), data.len());
     text.extend_from_slice(b"{\"e\":\"done\",\"d\":");
     text.extend_from_slice(data);
@@ -159,10 +159,10 @@ pub(crate) fn ending(id: &str, data: &[u8]) -> Utf8Bytes {
 }
 
 /// The end of a stream by an error.
-pub(crate) fn failing(id: &str, error: &ErrorBody) -> Utf8Bytes {
+pub fn failing(id: &str, error: &ErrorBody) -> String {
     let mut text = start(id, Some(EVENT), 0);
     text.extend_from_slice(b"{\"e\":\"error\",\"d\":");
-    text.extend_from_slice(&respond::envelope(error));
+    text.extend_from_slice(&error.envelope());
     text.extend_from_slice(format!(",\"m\":{{\"retry\":{RETRY}}}").as_bytes());
     finish(text)
 }
@@ -182,9 +182,9 @@ fn push_json(text: &mut Vec<u8>, value: &str) {
     serde_json::to_writer(text, value).expect("a text is written as JSON");
 }
 
-fn finish(mut text: Vec<u8>) -> Utf8Bytes {
+fn finish(mut text: Vec<u8>) -> String {
     text.extend_from_slice(b"}}");
-    Utf8Bytes::try_from(bytes::Bytes::from(text)).expect("JSON is UTF-8")
+    String::from_utf8(text).expect("JSON is UTF-8")
 }
 
 #[cfg(test)]
