@@ -6,10 +6,14 @@ use serde_json::{Map, Value, json};
 
 use super::error::{Conflict, ErrorBody};
 use super::table::{Descriptor, Effect, PROCEDURES, Shape};
+use crate::model::Role;
 
 /// The document. `version` is the agent's.
 pub fn document(version: &str) -> Value {
-    let mut generator = SchemaSettings::openapi3().into_generator();
+    // OpenAPI 3.1 has the schemas of JSON Schema 2020-12; 3.0 has a dialect of its own that few tools get right.
+    let settings = SchemaSettings::draft2020_12();
+    let settings = settings.with(|settings| settings.definitions_path = "/components/schemas".into());
+    let mut generator = settings.into_generator();
     let error = generator.subschema_for::<ErrorBody>();
     generator.subschema_for::<Conflict>();
     let mut paths: Map<String, Value> =
@@ -17,7 +21,7 @@ pub fn document(version: &str) -> Value {
     paths.insert("/health".to_owned(), health());
     let schemas = generator.take_definitions(true);
     json!({
-        "openapi": "3.0.3",
+        "openapi": "3.1.0",
         "info": {
             "title": "Perry",
             "version": version,
@@ -25,7 +29,9 @@ pub fn document(version: &str) -> Value {
                 key `json` of an envelope. Streams are server-sent events; each `data` is such an envelope.",
         },
         "paths": paths,
+        "security": [{ "token": [] }],
         "components": {
+            "securitySchemes": { "token": { "type": "http", "scheme": "bearer" } },
             "schemas": schemas,
             "responses": {
                 "Error": {
@@ -41,7 +47,7 @@ pub fn document(version: &str) -> Value {
 fn health() -> Value {
     let schema = json!({ "type": "object", "properties": { "status": { "type": "string" } } });
     let ok = json!({ "description": "The agent answers.", "content": { "application/json": { "schema": schema } } });
-    json!({ "get": { "summary": "Whether the agent answers. Public.", "responses": { "200": ok } } })
+    json!({ "get": { "summary": "Whether the agent answers. Public.", "security": [], "responses": { "200": ok } } })
 }
 
 fn enveloped(schema: Value) -> Value {
@@ -78,6 +84,7 @@ fn operation(row: &Descriptor, output: &Value, method: &str) -> Value {
         "operationId": if method == "get" { format!("{id}_get") } else { id },
         "tags": [group],
         "summary": row.doc.trim(),
+        "security": if row.role == Role::Public { json!([]) } else { json!([{ "token": [] }]) },
         "x-role": row.role.as_str(),
         "x-reach": format!("{:?}", row.reach).to_lowercase(),
         "x-effect": format!("{:?}", row.effect).to_lowercase(),
