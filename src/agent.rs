@@ -24,7 +24,7 @@ use crate::plan;
 use crate::runtime::docker::{self, Docker, Host};
 use crate::runtime::executable::Executable;
 use crate::runtime::secret::Key;
-use crate::store::audit::{Audit, Records};
+use crate::store::audit::{Audit, Record, Records};
 use crate::store::identity::{self, Identity};
 use crate::store::lock::HeldLock;
 use crate::store::migrate::{self, FoundAdoption};
@@ -60,14 +60,16 @@ pub fn run(config_dir: &Path, log: LogFormat) -> anyhow::Result<()> {
     let lock = HeldLock::take(&folder, info).map_err(unusable)?;
     let disk = OsDisk::new(&folder);
     let config = Arc::new(LiveConfig::new(config::load(&disk)?));
-    let store = Arc::new(Store::open(&folder, admit(&config, &clock), clock.clone()).map_err(unusable)?);
+    let records: Arc<dyn Records> = Arc::new(Audit::new(&folder));
+    let store = Store::open(&folder, admit(&config, &clock, &records), clock.clone()).map_err(unusable)?;
+    let store = Arc::new(store);
     let identity = identity::load(&disk).map_err(unusable)?;
     let tokens = Tokens::open(Box::new(disk.clone()), clock.clone()).map_err(unusable)?;
     client::ensure_token(&disk, &identity.id, &tokens).context("the token of this folder's command line")?;
     for warning in store.warnings() {
         tracing::warn!("{}", warning.message);
     }
-    let agent = Agent { config, clock, store, identity, tokens: Arc::new(tokens) };
+    let agent = Agent { config, clock, store, identity, tokens: Arc::new(tokens), records };
     let executor = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     executor.block_on(agent.serve(&folder, lock))
 }
@@ -92,8 +94,8 @@ fn log_to_stderr(format: LogFormat) {
     };
 }
 
-fn admit(config: &Arc<LiveConfig>, clock: &Arc<dyn Clock>) -> Admit {
-    let (config, clock) = (config.clone(), clock.clone());
+fn admit(config: &Arc<LiveConfig>, clock: &Arc<dyn Clock>, records: &Arc<dyn Records>) -> Admit {
+    let (config, clock, records) = (config.clone(), clock.clone(), records.clone());
     Box::new(move |old, new| {
         let uid = Uid(uuid::Uuid::new_v4().to_string());
         let (now, config) = (clock.wall(), config.get());
@@ -107,8 +109,20 @@ fn admit(config: &Arc<LiveConfig>, clock: &Arc<dyn Clock>) -> Admit {
         };
         let outside = admit_outside(old, new, &settings)?;
         outside.warnings.iter().for_each(|warning| tracing::warn!("{warning}"));
+        edited(old, &outside.state, now, &*records);
         Ok(outside.state)
     })
+}
+
+/// Writes down what somebody changed in state.json by hand. Nobody can tell who.
+fn edited(old: &State, new: &State, at: jiff::Timestamp, records: &dyn Records) {
+    let names = old.workspaces.keys().chain(new.workspaces.keys()).collect::<std::collections::BTreeSet<_>>();
+    let differs = |name: &&&crate::model::Name| old.workspaces.get(**name) != new.workspaces.get(**name);
+    let of: Vec<String> = names.iter().filter(differs).map(ToString::to_string).collect();
+    if !of.is_empty() {
+        let what = crate::model::files::STATE;
+        records.record(&Record { at, who: None, token: None, from: None, what, of: &of, result: "ok", why: None });
+    }
 }
 
 /// Everything that lives as long as the agent.
@@ -118,6 +132,7 @@ struct Agent {
     store: Arc<Store>,
     identity: Identity,
     tokens: Arc<Tokens>,
+    records: Arc<dyn Records>,
 }
 
 impl Agent {
@@ -154,7 +169,6 @@ impl Agent {
             seed: u64::from_le_bytes(uuid::Uuid::new_v4().into_bytes()[..8].try_into()?),
         });
         let shutdown = Shutdown::new();
-        let records: Arc<dyn Records> = Arc::new(Audit::new(folder));
         let api_identity = self.api_identity(&config, listening.addresses());
         let hostname = api_identity.hostname.clone();
         let procedures = Arc::new(Api::new(api::Parts {
@@ -173,7 +187,7 @@ impl Agent {
             service: Arc::new(Table(procedures)),
             guard: Guard::new(&self.identity.id, &hostname, listening.addresses(), &config.allowed_origins)?,
             auth: Auth::new(self.tokens.clone(), self.clock.clone()),
-            records,
+            records: self.records.clone(),
             clock: self.clock.clone(),
             metrics: Arc::new(Metrics::new(controller.clone(), hub.clone())),
             limits: Limits::default(),

@@ -14,6 +14,26 @@ pub fn tcp(proc: &Path) -> BTreeSet<SocketAddr> {
     [read("tcp"), read("tcp6")].iter().flat_map(|table| table.lines().filter_map(listener)).collect()
 }
 
+/// The user whose process listens where a connection to `at` would arrive; `None` where nobody is seen to.
+pub fn owner(proc: &Path, at: SocketAddr) -> Option<u32> {
+    let read = |name: &str| fs::read_to_string(proc.join("net").join(name)).unwrap_or_default();
+    let takes = |address: &SocketAddr| {
+        address.port() == at.port() && (address.ip() == at.ip() || address.ip().is_unspecified())
+    };
+    // The exact address goes before all addresses, as in the kernel.
+    let rank = |address: &SocketAddr| address.ip() != at.ip();
+    let all: Vec<(SocketAddr, u32)> = [read("tcp"), read("tcp6")]
+        .iter()
+        .flat_map(|table| table.lines().filter_map(|line| Some((listener(line)?, user(line)?))).collect::<Vec<_>>())
+        .collect();
+    all.into_iter().filter(|(address, _)| takes(address)).min_by_key(|(address, _)| rank(address)).map(|(_, user)| user)
+}
+
+/// The user of a line: the eighth field (proc_pid_net(5)).
+fn user(line: &str) -> Option<u32> {
+    line.split_ascii_whitespace().nth(7)?.parse().ok()
+}
+
 /// The local address of a line, where that socket listens.
 fn listener(line: &str) -> Option<SocketAddr> {
     let mut fields = line.split_ascii_whitespace().skip(1);
@@ -45,6 +65,27 @@ mod tests {
     use std::net::TcpListener;
 
     use super::*;
+
+    #[test]
+    fn the_user_who_listens_is_told_of_the_exact_address_first() {
+        let folder = tempfile::tempdir().expect("a folder");
+        fs::create_dir(folder.path().join("net")).expect("made");
+        let table = "  sl\n   0: 00000000:1F90 00000000:0000 0A 00000000:00000000 00:00000000 00000000  1001 0 7\n   \
+            1: 0100007F:1F90 00000000:0000 0A 00000000:00000000 00:00000000 00000000  1002 0 8\n";
+        fs::write(folder.path().join("net/tcp"), table).expect("written");
+        let owner = |text: &str| owner(folder.path(), text.parse().expect("an address"));
+        assert_eq!(
+            (owner("127.0.0.1:8080"), owner("10.0.0.1:8080"), owner("127.0.0.1:81")),
+            (Some(1002), Some(1001), None)
+        );
+    }
+
+    #[test]
+    fn it_is_known_of_a_real_listener() {
+        let socket = TcpListener::bind("127.0.0.1:0").expect("a port");
+        let own = std::os::unix::fs::MetadataExt::uid(&fs::metadata("/proc/self").expect("Linux"));
+        assert_eq!(owner(Path::new("/proc"), socket.local_addr().expect("an address")), Some(own));
+    }
 
     #[test]
     fn only_sockets_that_listen_are_listed_by_address_and_port() {

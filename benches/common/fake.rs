@@ -25,6 +25,16 @@ use perry::store::tokens::{Tokens, Wanted};
 use perry::store::{OsDisk, Store};
 use perry::watch::Hub;
 
+/// As many watchers as a bench likes.
+const LIMITS: Limits = Limits {
+    body: 1 << 20,
+    arrival: Duration::from_secs(10),
+    streams: 10_000,
+    connections: 10_000,
+    stall: Duration::from_secs(30),
+    login: Duration::from_secs(10),
+};
+
 /// Serves in the background of the present runtime: where, an admin's token, and its store.
 pub(crate) async fn serve(folder: &Path) -> (SocketAddr, Secret, Arc<Store>) {
     let clock: Arc<dyn Clock> = Arc::new(SystemClock::new());
@@ -74,11 +84,11 @@ pub(crate) async fn serve(folder: &Path) -> (SocketAddr, Secret, Arc<Store>) {
         records: Arc::new(Audit::new(folder)),
         clock,
         metrics: Arc::default(),
-        limits: Limits::default(),
+        limits: LIMITS,
         shutdown: shutdown.clone(),
     });
     tokio::spawn(controller.run());
-    tokio::spawn(api::serve(listening, router, Limits::default(), shutdown));
+    tokio::spawn(api::serve(listening, router, LIMITS, shutdown));
     (address, token, store)
 }
 
@@ -99,6 +109,8 @@ pub(crate) struct Agent {
     child: Child,
     pub(crate) folder: tempfile::TempDir,
     pub(crate) client: Client,
+    /// An admin's.
+    pub(crate) token: String,
 }
 
 impl Agent {
@@ -114,7 +126,7 @@ impl Agent {
         let client_json = serde_json::json!({"worker": address, "tokens": {address: token}});
         std::fs::write(folder.path().join("client.json"), client_json.to_string()).expect("written");
         let client = Client::new(address).with_token(Secret(token.to_owned()));
-        let agent = Self { child, folder, client };
+        let agent = Self { child, folder, client, token: token.to_owned() };
         agent.fill(workspaces).await;
         agent
     }

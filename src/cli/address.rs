@@ -5,11 +5,13 @@
 
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 
 use uuid::Uuid;
 
 use crate::client::Client;
+use crate::listening;
 use crate::model::files::{AGENT_ID, AGENT_LOCK, AgentLock, CLIENT, CONFIG, ClientConfig};
 use crate::model::{Config, Secret};
 
@@ -40,6 +42,9 @@ struct Found {
 /// folder.
 pub(super) fn find(folder: &Path) -> Result<Client, Failure> {
     let Found { address, id, token } = look(folder)?;
+    if id.is_some() {
+        refuse_impostor(folder, &address)?;
+    }
     let client = match id {
         Some(id) => Client::only(&address, &id, &format!("the agent of {}", folder.display())),
         None => Client::new(&address),
@@ -49,6 +54,29 @@ pub(super) fn find(folder: &Path) -> Result<Client, Failure> {
         Some(token) => client.with_token(token),
         None => client,
     })
+}
+
+/// The folder's own agent belongs to whom the folder's files belong to, or to root. Where it does not run, anybody on
+/// this machine may listen at its address, and would be shown the token.
+fn refuse_impostor(folder: &Path, address: &str) -> Result<(), Failure> {
+    let Ok(at) = address.trim_start_matches("https://").parse::<SocketAddr>() else { return Ok(()) };
+    let Ok(file) = std::fs::metadata(folder.join(AGENT_ID)) else { return Ok(()) };
+    match listening::owner(Path::new("/proc"), at) {
+        Some(user) if at.ip().is_loopback() && is_stranger(user, file.uid()) => {
+            let message = format!(
+                "what listens at {address} belongs to user {user}: it is not the agent of {}",
+                folder.display()
+            );
+            Err(Failure::new(UNREACHABLE, message)
+                .hint("start yours: perry agent run; `port` in config.json sets another one"))
+        }
+        _ => Ok(()),
+    }
+}
+
+/// Root is none: it can read the folder anyway.
+fn is_stranger(listener: u32, owner: u32) -> bool {
+    listener != 0 && listener != owner
 }
 
 fn look(folder: &Path) -> Result<Found, Failure> {
@@ -155,12 +183,23 @@ fn complete_host(address: &str) -> Option<String> {
 
 #[cfg(test)]
 mod tests {
-    use super::{Found, complete, look};
+    use super::{Found, complete, is_stranger, look, refuse_impostor};
 
     const ID: &str = "9a2d8f3c-0b1e-4c55-8f56-0d7e1a2b3c4d";
 
     fn own(address: &str) -> Found {
         Found { address: address.to_owned(), id: Some(ID.to_owned()), token: None }
+    }
+
+    #[test]
+    fn a_token_is_not_shown_to_another_users_program_at_the_agents_address() {
+        let folder = tempfile::tempdir().expect("a folder");
+        std::fs::write(folder.path().join("agent.id"), format!("{ID}\n")).expect("written");
+        let socket = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
+        let address = socket.local_addr().expect("an address").to_string();
+        assert_eq!(refuse_impostor(folder.path(), &address), Ok(()));
+        assert_eq!(refuse_impostor(folder.path(), "127.0.0.1:1"), Ok(()), "nobody listens: the call will say so");
+        assert!(is_stranger(1001, 1000) && is_stranger(1001, 0) && !is_stranger(1000, 1000) && !is_stranger(0, 1000));
     }
 
     #[test]

@@ -19,7 +19,7 @@ const TABLE: [(&str, &[&str]); 20] = [
     ("store", &["model", "clock", "nofollow"]),
     ("controller", &["model", "plan", "queue", "watch", "clock", "store", "runtime"]),
     ("api", &["model", "contract", "store", "watch", "sessions", "controller", "runtime", "clock"]),
-    ("cli", &["model", "contract", "client", "clock"]),
+    ("cli", &["model", "contract", "client", "clock", "listening"]),
     ("tui", &["model", "contract", "client", "clock"]),
     ("agent", ANYTHING),
     ("main", ANYTHING),

@@ -1,0 +1,282 @@
+//! The API by itself: requests a second against the reference server on node, and watchers, many of them.
+
+#![allow(clippy::print_stdout, reason = "to print figures is what a bench is for")]
+
+mod common;
+
+use std::io::{BufRead, BufReader, Write};
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::{Duration, Instant};
+
+use common::fake::Agent;
+use common::{begin, ms, quantile, tell};
+use perry::contract::{NameInput, NoInput};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
+
+/// Connections that ask as fast as they are answered; the machine has few processors, and one is the server's.
+const ASKERS: usize = 4;
+const RUN: Duration = Duration::from_secs(3);
+/// Requests a second for the answer's time.
+const PACE: u64 = 2_000;
+const WATCHERS: usize = 1_000;
+const IDLE: usize = 5_000;
+
+#[tokio::main]
+async fn main() {
+    common::fake::serve_if_told();
+    begin("api");
+    let agent = Agent::with(100).await;
+    requests(&agent).await;
+    watchers(&agent).await;
+}
+
+async fn requests(agent: &Agent) {
+    let body = agent.client.call_raw("workspaces/list", &NoInput {}).await.expect("a list");
+    let node = Node::start(&body);
+    let ours = Target::new(agent.client.address(), Some(&agent.token));
+    let theirs = Target::new(&node.address, None);
+    let (mut own, mut other) = (Vec::new(), Vec::new());
+    for _ in 0..3 {
+        other.push(theirs.per_second().await);
+        own.push(ours.per_second().await);
+    }
+    println!("  workspaces.list of 100 ({} kB) over keep-alive, {ASKERS} connections:", body.len() / 1000);
+    tell("@orpc/server on node, requests a second", common::median(&other), "", None);
+    tell("perry, requests a second", common::median(&own), "", None);
+    tell("ratio (asked for: at least 10)", common::ratio(&own, &other), "x", None);
+    let times = ours.paced().await;
+    println!("  at {PACE} requests a second:");
+    tell("median", quantile(&times, 0.5), "ms", None);
+    tell("99 of 100", quantile(&times, 0.99), "ms", None);
+}
+
+/// One change to many watchers, and what idle ones cost.
+async fn watchers(agent: &Agent) {
+    let target = Target::new(agent.client.address(), Some(&agent.token));
+    let seen = Arc::new(AtomicUsize::new(0));
+    let ready = Arc::new(AtomicUsize::new(0));
+    let mut tasks = Vec::new();
+    for _ in 0..WATCHERS {
+        tasks.push(tokio::spawn(target.watch().await.follow(ready.clone(), seen.clone())));
+    }
+    until(&ready, WATCHERS).await;
+    let mut took = Vec::new();
+    for round in 0..20 {
+        seen.store(0, Ordering::SeqCst);
+        let name = format!("w{round:03}").parse().expect("a name");
+        let began = Instant::now();
+        // What is told of it first reaches all at once.
+        agent.client.stop_workspace(&NameInput { name }).await.expect("accepted");
+        until(&seen, WATCHERS).await;
+        took.push(ms(began.elapsed()));
+        tokio::time::sleep(Duration::from_millis(300)).await;
+    }
+    println!("  one change to {WATCHERS} watchers, until the last has it, the call included, 20 times:");
+    tell("median", common::median(&took), "ms", Some(50.0));
+    tell("most", quantile(&took, 1.0), "ms", None);
+    tasks.iter().for_each(tokio::task::JoinHandle::abort);
+    drop(tasks);
+    idle(agent, &target).await;
+}
+
+async fn idle(agent: &Agent, target: &Target) {
+    tokio::time::sleep(Duration::from_secs(2)).await;
+    let before = agent.resident();
+    let ready = Arc::new(AtomicUsize::new(0));
+    let mut tasks = Vec::new();
+    for _ in 0..IDLE {
+        tasks.push(tokio::spawn(target.watch().await.follow(ready.clone(), Arc::default())));
+    }
+    until(&ready, IDLE).await;
+    tokio::time::sleep(Duration::from_secs(6)).await;
+    #[allow(clippy::cast_precision_loss)]
+    let each = (agent.resident() - before) * 1024.0 / IDLE as f64;
+    println!("  {IDLE} idle watchers (event streams), after a sign of life each:");
+    tell("resident memory of the agent for each", each, "KiB", Some(20.0));
+}
+
+/// Waits until a count is reached.
+async fn until(count: &AtomicUsize, wanted: usize) {
+    let began = Instant::now();
+    while count.load(Ordering::SeqCst) < wanted {
+        assert!(began.elapsed() < Duration::from_secs(60), "only {} of {wanted}", count.load(Ordering::SeqCst));
+        tokio::time::sleep(Duration::from_micros(200)).await;
+    }
+}
+
+/// The reference server; it ends when dropped.
+struct Node {
+    child: Child,
+    address: String,
+}
+
+impl Node {
+    fn start(body: &[u8]) -> Self {
+        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("benches/orpc-server");
+        if !folder.join("node_modules").is_dir() {
+            let install = ["ci", "--ignore-scripts", "--no-audit", "--no-fund"];
+            let status = Command::new("npm").args(install).current_dir(&folder).stdout(Stdio::null()).status();
+            assert!(status.expect("npm").success(), "npm ci in {}", folder.display());
+        }
+        let mut command = Command::new("node");
+        command.arg("server.mjs").current_dir(&folder).stdin(Stdio::piped()).stdout(Stdio::piped());
+        let mut child = command.spawn().expect("node");
+        let answer: serde_json::Value = serde_json::from_slice(body).expect("JSON");
+        let mut input = child.stdin.take().expect("a pipe");
+        input.write_all(answer["json"].to_string().as_bytes()).expect("written");
+        drop(input);
+        let mut address = String::new();
+        BufReader::new(child.stdout.take().expect("a pipe")).read_line(&mut address).expect("its address");
+        Self { child, address: address.trim().to_owned() }
+    }
+}
+
+impl Drop for Node {
+    fn drop(&mut self) {
+        self.child.kill().ok();
+        self.child.wait().ok();
+    }
+}
+
+/// A server, and what is sent to it.
+struct Target {
+    address: String,
+    authorization: String,
+}
+
+impl Target {
+    fn new(address: &str, token: Option<&str>) -> Self {
+        let authorization = token.map(|token| format!("authorization: Bearer {token}\r\n")).unwrap_or_default();
+        Self { address: address.to_owned(), authorization }
+    }
+
+    fn request(&self, path: &str) -> Vec<u8> {
+        let Self { address, authorization } = self;
+        let head = format!(
+            "POST /rpc/{path} HTTP/1.1\r\nhost: {address}\r\n{authorization}content-type: application/json\r\ncontent-length: 2\r\n\r\n{{}}"
+        );
+        head.into_bytes()
+    }
+
+    async fn open(&self) -> Asker {
+        let stream = TcpStream::connect(&self.address).await.expect("a listener");
+        stream.set_nodelay(true).expect("set");
+        Asker { stream, request: self.request("workspaces/list"), buffer: vec![0; 1 << 20] }
+    }
+
+    async fn per_second(&self) -> f64 {
+        let mut tasks = Vec::new();
+        let began = Instant::now();
+        for _ in 0..ASKERS {
+            let mut asker = self.open().await;
+            tasks.push(tokio::spawn(async move {
+                let mut count = 0_u32;
+                while began.elapsed() < RUN {
+                    asker.ask().await;
+                    count += 1;
+                }
+                count
+            }));
+        }
+        let mut all = 0;
+        for task in tasks {
+            all += task.await.expect("it runs");
+        }
+        f64::from(all) / began.elapsed().as_secs_f64()
+    }
+
+    /// Times of answers at a fixed pace, from when each was due: a server that falls behind cannot hide it.
+    async fn paced(&self) -> Vec<f64> {
+        let began = Instant::now();
+        let connections = 8;
+        let mut tasks = Vec::new();
+        for lane in 0..connections {
+            let mut asker = self.open().await;
+            tasks.push(tokio::spawn(async move {
+                let mut times = Vec::new();
+                for n in 0..PACE * RUN.as_secs() / connections {
+                    let due = Duration::from_micros((n * connections + lane) * 1_000_000 / PACE);
+                    tokio::time::sleep(due.saturating_sub(began.elapsed())).await;
+                    asker.ask().await;
+                    times.push(ms(began.elapsed().saturating_sub(due)));
+                }
+                times
+            }));
+        }
+        let mut all = Vec::new();
+        for task in tasks {
+            all.extend(task.await.expect("it runs"));
+        }
+        all
+    }
+
+    async fn watch(&self) -> Stream {
+        let mut stream = TcpStream::connect(&self.address).await.expect("a listener");
+        stream.write_all(&self.request("workspaces/watch")).await.expect("sent");
+        Stream(stream)
+    }
+}
+
+/// A connection that is kept.
+struct Asker {
+    stream: TcpStream,
+    request: Vec<u8>,
+    buffer: Vec<u8>,
+}
+
+impl Asker {
+    /// Asks once and reads the whole answer.
+    async fn ask(&mut self) {
+        self.stream.write_all(&self.request).await.expect("sent");
+        let (mut read, mut end) = (0, usize::MAX);
+        while read < end {
+            let more = self.stream.read(&mut self.buffer[read..]).await.expect("readable");
+            assert!(more > 0, "the server goes on");
+            read += more;
+            if end == usize::MAX {
+                end = length(&self.buffer[..read]).unwrap_or(usize::MAX);
+            }
+            // A chunked answer says by itself where it ends.
+            if end == usize::MAX && self.buffer[..read].ends_with(b"\r\n0\r\n\r\n") {
+                break;
+            }
+        }
+    }
+}
+
+/// How long an answer is, head included, where its head is whole and says so.
+fn length(answer: &[u8]) -> Option<usize> {
+    let head = answer.windows(4).position(|four| four == b"\r\n\r\n")?;
+    let text = std::str::from_utf8(&answer[..head]).expect("text").to_ascii_lowercase();
+    assert!(text.starts_with("http/1.1 200"), "{text}");
+    let value = text.lines().find_map(|line| line.strip_prefix("content-length: "))?;
+    Some(head + 4 + value.trim().parse::<usize>().expect("a number"))
+}
+
+/// A watch.
+struct Stream(TcpStream);
+
+impl Stream {
+    /// Counts itself as ready after the list, and as having seen the first change after each.
+    async fn follow(mut self, ready: Arc<AtomicUsize>, seen: Arc<AtomicUsize>) {
+        let mut buffer = vec![0; 64 << 10];
+        let mut listed = false;
+        loop {
+            let Ok(read @ 1..) = self.0.read(&mut buffer).await else { return };
+            let text = &buffer[..read];
+            let has = |what: &[u8]| text.windows(what.len()).any(|window| window == what);
+            if !listed && has(b"\"bookmark\"") {
+                listed = true;
+                // What is kept to read with is this process's own affair.
+                buffer = vec![0; 8 << 10];
+                ready.fetch_add(1, Ordering::SeqCst);
+            } else if listed && has(b"\"modified\"") {
+                seen.fetch_add(1, Ordering::SeqCst);
+            }
+        }
+    }
+}
