@@ -1,6 +1,8 @@
 //! Replays the corpora of the fuzz targets `rpc_body` and `websocket_frame` with the ordinary toolchain, and the recorded
 //! requests of the stock client.
 
+#![allow(clippy::print_stdout, reason = "a test that fails names the file")]
+
 #[path = "../fuzz/checks/rpc.rs"]
 mod check;
 
@@ -10,7 +12,6 @@ fn each(folder: &str, mut check: impl FnMut(&[u8])) -> usize {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join(folder);
     let files = std::fs::read_dir(folder).expect("the corpus").map(|entry| entry.expect("an entry").path());
     let read = files.map(|path| {
-        // A panic names the file.
         println!("{}", path.display());
         check(&std::fs::read(&path).expect("readable"));
     });

@@ -101,7 +101,6 @@ impl Collector for Now {
         for (status, count) in &self.workspaces {
             family.encode_family(&[("status", *status)])?.encode_gauge(&(*count as u64))?;
         }
-        drop(family);
         self.steps(&mut to)
     }
 }
