@@ -25,13 +25,15 @@ const PACE: u64 = 2_000;
 const WATCHERS: usize = 1_000;
 const IDLE: usize = 5_000;
 
-#[tokio::main]
-async fn main() {
+fn main() {
     common::fake::serve_if_told();
     begin("api");
-    let agent = Agent::with(100).await;
-    requests(&agent).await;
-    watchers(&agent).await;
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().expect("a runtime");
+    runtime.block_on(async {
+        let agent = Agent::with(100).await;
+        requests(&agent).await;
+        watchers(&agent).await;
+    });
 }
 
 async fn requests(agent: &Agent) {
