@@ -22,8 +22,7 @@ trap 'exit 130' INT TERM
 port=17391
 while (exec 3<>"/dev/tcp/127.0.0.1/$port") 2>/dev/null; do port=$((port + 1)); done
 printf '{ "port": %s }\n' "$port" >"$folder/config.json"
-printf '{ "worker": "127.0.0.1:%s" }\n' "$port" >"$folder/client.json"
-chmod 600 "$folder"/*.json
+chmod 600 "$folder/config.json"
 export PERRY_CONFIG_DIR=$folder
 scripts/agent.sh "$PERRY"
 "$PERRY" image build "$@"
