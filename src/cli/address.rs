@@ -82,16 +82,26 @@ fn is_stranger(listener: u32, owner: u32) -> bool {
 fn look(folder: &Path) -> Result<Found, Failure> {
     let mut client = client_file::read(folder)?;
     if let Some(address) = told(folder, &client)? {
-        let token = client.tokens.remove(&address);
-        return Ok(Found { address, id: None, token });
+        if let Some(token) = client.tokens.remove(&address) {
+            return Ok(Found { address, id: None, token: Some(token) });
+        }
+        // A person may have written down where the folder's own agent is.
+        return match id(folder)?.filter(|_| announced(folder).as_deref() == Some(address.as_str())) {
+            Some(id) => Ok(Found { address, token: client.tokens.remove(&id), id: Some(id) }),
+            None => Ok(Found { address, id: None, token: None }),
+        };
     }
     // Every agent has one before it listens.
     let id = id(folder)?.ok_or_else(|| none_runs(folder))?;
-    // It is a hint that an agent left; a broken or old one is no reason to fail.
-    let lock = std::fs::read(folder.join(AGENT_LOCK)).ok().and_then(|text| AgentLock::parse(&text));
-    let address = lock.and_then(|lock| lock.address).map_or_else(|| configured(folder), Ok)?;
+    let address = announced(folder).map_or_else(|| configured(folder), Ok)?;
     let token = client.tokens.remove(&id);
     Ok(Found { address, id: Some(id), token })
+}
+
+/// Where the folder's own agent said that it listens. It is a hint that an agent left; a broken or old one is no reason to
+/// fail.
+fn announced(folder: &Path) -> Option<String> {
+    std::fs::read(folder.join(AGENT_LOCK)).ok().and_then(|text| AgentLock::parse(&text))?.address
 }
 
 /// The address in `client.json`.
@@ -261,6 +271,9 @@ mod tests {
         assert_eq!(look(folder.path()).expect("found").token.expect("known").0, "perry_a_b");
         write("client.json", &format!(r#"{{"tokens": {{"{ID}": "perry_c_d"}}}}"#));
         assert_eq!(look(folder.path()).expect("found").token.expect("known").0, "perry_c_d");
+        write("client.json", &format!(r#"{{"worker": "127.0.0.1:8000", "tokens": {{"{ID}": "perry_c_d"}}}}"#));
+        let found = look(folder.path()).expect("the folder's own, by its address");
+        assert_eq!((found.token.map(|token| token.0).as_deref(), found.id.as_deref()), (Some("perry_c_d"), Some(ID)));
         write("client.json", r#"{"worker": "ftp://desk"}"#);
         assert_eq!(look(folder.path()).expect_err("refused").code, 2);
         write("client.json", "{");
