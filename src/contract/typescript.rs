@@ -7,9 +7,9 @@ use std::collections::{BTreeMap, BTreeSet, HashSet};
 use schemars::generate::SchemaSettings;
 use ts_rs::{Config, TS, TypeVisitor};
 
-use super::error::{Code, Conflict, ErrorBody};
+use super::error::{BadRequest, Code, Conflict, ErrorBody};
 use super::table::{Descriptor, PROCEDURES, Shape};
-use crate::model::{Issues, Role};
+use crate::model::Role;
 
 const HEAD: &str = "// Made from the table of procedures in src/contract/table.rs: change it there, then run\n\
     // UPDATE_GOLDEN=1 cargo test --test rpc typescript\n\n";
@@ -72,7 +72,7 @@ pub fn types() -> String {
     }
     all.name::<ErrorBody>();
     all.name::<Conflict>();
-    all.name::<Issues>();
+    all.name::<BadRequest>();
     let declarations: Vec<String> = all.all.into_values().collect();
     format!("{HEAD}{}", declarations.join("\n"))
 }

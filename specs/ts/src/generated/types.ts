@@ -140,6 +140,15 @@ export type ApplyOutput = {
 results: Array<Applied>, };
 
 /**
+ * What is wrong with an input, as `data` of a BAD_REQUEST; a request that could not be read has none.
+ */
+export type BadRequest = {
+/**
+ * Every fault that was found.
+ */
+issues: Issues, };
+
+/**
  * Why nothing can be done.
  */
 export type Blocked = {
