@@ -197,7 +197,7 @@ impl ApiError {
 
     fn data(&self) -> Option<Value> {
         match self {
-            Self::BadRequest(issues) => Some(json!({ "issues": issues })),
+            Self::BadRequest(issues) => serde_json::to_value(BadRequest { issues: issues.clone() }).ok(),
             Self::NotFound(name) | Self::NoToken(name) | Self::PreconditionFailed { name, .. } => {
                 Some(json!({ "name": name }))
             }
@@ -211,6 +211,13 @@ impl From<Conflict> for ApiError {
     fn from(conflict: Conflict) -> Self {
         Self::Conflict(Box::new(conflict))
     }
+}
+
+/// What is wrong with an input, as `data` of a BAD_REQUEST; a request that could not be read has none.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, TS)]
+pub struct BadRequest {
+    /// Every fault that was found.
+    pub issues: Issues,
 }
 
 /// What is in the way, as `data` of a CONFLICT.
@@ -319,7 +326,7 @@ impl ErrorBody {
 
     /// The faults of the input, where it is a BAD_REQUEST that names them.
     pub fn issues(&self) -> Option<Issues> {
-        serde_json::from_value(self.data.as_ref()?.get("issues")?.clone()).ok()
+        serde_json::from_value::<BadRequest>(self.data.clone()?).ok().map(|data| data.issues)
     }
 
     /// What is in the way, where it is a CONFLICT.

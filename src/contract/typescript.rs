@@ -2,13 +2,14 @@
 //! oRPC. `specs/ts/src/generated` is this, kept true by a test.
 
 use std::any::TypeId;
-use std::collections::{BTreeMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 
+use schemars::generate::SchemaSettings;
 use ts_rs::{Config, TS, TypeVisitor};
 
-use super::error::{Code, Conflict, ErrorBody};
+use super::error::{BadRequest, Code, Conflict, ErrorBody};
 use super::table::{Descriptor, PROCEDURES, Shape};
-use crate::model::Issues;
+use crate::model::Role;
 
 const HEAD: &str = "// Made from the table of procedures in src/contract/table.rs: change it there, then run\n\
     // UPDATE_GOLDEN=1 cargo test --test rpc typescript\n\n";
@@ -45,12 +46,22 @@ impl TypeVisitor for Declarations {
         }
         // Only what is derived has one; texts, numbers and lists are of the language.
         if T::output_path().is_some() {
-            let (docs, declaration) = (T::docs().unwrap_or_default(), T::decl(&self.config));
-            self.all.insert(T::ident(&self.config), format!("{docs}export {declaration}\n"));
+            let (name, docs) = (T::ident(&self.config), T::docs().unwrap_or_default());
+            let declaration = tidy(&format!("{docs}export {}\n", T::decl(&self.config)));
+            let other = self.all.get(&name).filter(|other| **other != declaration);
+            assert!(other.is_none(), "no two types of the wire share a name, but two are called {name}");
+            self.all.insert(name, declaration);
         }
         T::visit_dependencies(self);
         T::visit_generics(self);
     }
+}
+
+/// Without what editors would take away and a drift test would miss, blanks at the ends of lines, and without links of
+/// rustdoc, which lead nowhere here.
+fn tidy(text: &str) -> String {
+    let lines = text.lines().map(|line| line.trim_end().to_owned() + "\n");
+    lines.collect::<String>().replace("[`", "`").replace("`]", "`")
 }
 
 /// `types.ts`: every type.
@@ -61,7 +72,7 @@ pub fn types() -> String {
     }
     all.name::<ErrorBody>();
     all.name::<Conflict>();
-    all.name::<Issues>();
+    all.name::<BadRequest>();
     let declarations: Vec<String> = all.all.into_values().collect();
     format!("{HEAD}{}", declarations.join("\n"))
 }
@@ -75,14 +86,11 @@ pub fn contract() -> String {
         groups.entry(group).or_default().push(procedure(row, name, &mut all));
     }
     all.name::<Conflict>();
-    let used: Vec<&str> = all.all.keys().map(String::as_str).collect();
     let body: String = groups.iter().map(|(group, rows)| format!("  {group}: {{\n{}  }},\n", rows.concat())).collect();
-    let named = |name: &&&str| {
-        body.contains(&format!("<{name}>"))
-            || body.contains(&format!("<{name} |"))
-            || body.contains(&format!("<Array<{name}>>"))
-    };
-    let names: Vec<&str> = used.iter().filter(named).copied().collect();
+    // Whole words: `Event` and `Document` are also types of the browser's, which a missing import would bring in unseen.
+    let code = body.lines().filter(|line| !line.trim_start().starts_with("/**"));
+    let words: BTreeSet<&str> = code.flat_map(|line| line.split(|sign: char| !sign.is_ascii_alphanumeric())).collect();
+    let names: Vec<&str> = all.all.keys().map(String::as_str).filter(|name| words.contains(name)).collect();
     format!(
         "{HEAD}import {{ eventIterator, oc, type }} from '@orpc/contract'\n\nimport type {{\n  {},\n}} from './types.ts'\n\n\
          /** Every procedure of an agent. */\nexport const contract = {{\n{body}}}\n",
@@ -99,7 +107,10 @@ fn procedure(row: &Descriptor, name: &str, all: &mut Declarations) -> String {
     };
     let errors: Vec<String> = row.errors.iter().map(|code| error(*code)).collect();
     let errors = if errors.is_empty() { String::new() } else { format!(".errors({{ {} }})", errors.join(", ")) };
-    let who = format!("For role {}.", row.role);
+    let who = match row.role {
+        Role::Public => "Needs no token.".to_owned(),
+        role => format!("Role {role}, reach {}.", format!("{:?}", row.reach).to_lowercase()),
+    };
     format!(
         "    /** {} {who} */\n    {name}: oc{errors}.input(type<{input}{optional}>()).output({output}),\n",
         row.doc.trim()
@@ -108,11 +119,9 @@ fn procedure(row: &Descriptor, name: &str, all: &mut Declarations) -> String {
 
 /// Whether its input may be left out: no field of it is required.
 fn takes_nothing(row: &Descriptor) -> bool {
-    let mut generator = schemars::SchemaGenerator::default();
-    let schema = (row.input)(&mut generator).to_value();
-    let name = schema["$ref"].as_str().and_then(|path| path.rsplit('/').next()).unwrap_or_default().to_owned();
-    let definitions = generator.take_definitions(true);
-    definitions.get(&name).is_none_or(|schema| schema.get("required").is_none_or(|all| all == &serde_json::json!([])))
+    let settings = SchemaSettings::draft2020_12().with(|settings| settings.inline_subschemas = true);
+    let schema = (row.input)(&mut settings.into_generator()).to_value();
+    schema["required"].as_array().is_none_or(Vec::is_empty)
 }
 
 /// A declared error: its status, and what its data is.

@@ -10,8 +10,9 @@ use ts_rs::TS;
 
 use super::{View, mask};
 
-/// A [`View`] that no longer changes, with its JSON: written when it is first asked for, and once however many lists and
-/// watchers it goes to. To writing it goes most of the time that a list takes.
+/// What clients see of a workspace.
+// A `View` that no longer changes, with its JSON: written when it is first asked for, and once however many lists and
+// watchers it goes to. To writing it goes most of the time that a list takes. The line above is all that clients read.
 #[derive(Debug, TS)]
 #[ts(as = "View", rename = "Workspace")]
 pub struct Shown {

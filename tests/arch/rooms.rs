@@ -217,6 +217,8 @@ mod tests {
             ("worker/serve/mod.rs", "use axum::Router;", 0),
             ("api/mod.rs", "#[derive(clap::Parser)] struct X;", 1),
             ("store/mod.rs", "use anyhow::Result;", 1),
+            ("api/mod.rs", "#[derive(ts_rs::TS)] struct X;", 1),
+            ("contract/mod.rs", "use ts_rs::TS;", 0),
             ("plan/mod.rs", "tokio::spawn(x)", 1),
             ("watch/mod.rs", "use tokio::sync::Notify;", 0),
         ];

@@ -43,75 +43,75 @@ import type {
 /** Every procedure of an agent. */
 export const contract = {
   agent: {
-    /** What the agent says of itself. For role viewer. */
+    /** What the agent says of itself. Role viewer, reach workspaces. */
     info: oc.input(type<NoInput | undefined>()).output(type<AgentInfo>()),
-    /** Whether all that the agent needs is as it should be, and what to do where it is not. For role admin. */
+    /** Whether all that the agent needs is as it should be, and what to do where it is not. Role admin, reach agent. */
     doctor: oc.input(type<NoInput | undefined>()).output(type<DoctorReport>()),
-    /** Ends the agent. Workspaces go on running. For role admin. */
+    /** Ends the agent. Workspaces go on running. Role admin, reach agent. */
     kill: oc.input(type<NoInput | undefined>()).output(type<void>()),
   },
   config: {
-    /** The agent's settings. For role admin. */
+    /** The agent's settings. Role admin, reach agent. */
     get: oc.input(type<NoInput | undefined>()).output(type<ConfigShown>()),
-    /** Which agent the clients of this one's folder talk to: `worker` of its `client.json`. For role admin. */
+    /** Which agent the clients of this one's folder talk to: `worker` of its `client.json`. Role admin, reach agent. */
     setWorker: oc.errors({ SERVICE_UNAVAILABLE: { status: 503 } }).input(type<SetWorkerInput>()).output(type<ConfigShown>()),
   },
   images: {
-    /** Builds the agent's own image, also when there is one. For role user. */
+    /** Builds the agent's own image, also when there is one. Role user, reach agent. */
     build: oc.errors({ SERVICE_UNAVAILABLE: { status: 503 } }).input(type<BuildInput | undefined>()).output(eventIterator(type<BuildProgress>())),
   },
   orphans: {
-    /** Containers and volumes that bear this agent's id and belong to no workspace. For role admin. */
+    /** Containers and volumes that bear this agent's id and belong to no workspace. Role admin, reach agent. */
     list: oc.errors({ SERVICE_UNAVAILABLE: { status: 503 } }).input(type<NoInput | undefined>()).output(type<Orphans>()),
-    /** Removes orphaned containers, and those orphaned volumes that are named. Refused while it is not sure which workspaces there are. For role admin. */
+    /** Removes orphaned containers, and those orphaned volumes that are named. Refused while it is not sure which workspaces there are. Role admin, reach agent. */
     prune: oc.errors({ SERVICE_UNAVAILABLE: { status: 503 } }).input(type<PruneInput | undefined>()).output(type<PruneOutput>()),
   },
   pair: {
-    /** Makes a code that another device trades for a token of its own, once and within five minutes. For role admin. */
+    /** Makes a code that another device trades for a token of its own, once and within five minutes. Role admin, reach agent. */
     offer: oc.errors({ CONFLICT: { status: 409, data: type<Conflict>() } }).input(type<CreateTokenInput>()).output(type<PairOffer>()),
-    /** Trades a pairing code for a token. For role public. */
+    /** Trades a pairing code for a token. Needs no token. */
     claim: oc.errors({ FORBIDDEN: { status: 403 }, SERVICE_UNAVAILABLE: { status: 503 } }).input(type<ClaimInput>()).output(type<NewToken>()),
   },
   tokens: {
-    /** Makes an access token. It is shown here and never again. For role admin. */
+    /** Makes an access token. It is shown here and never again. Role admin, reach agent. */
     create: oc.errors({ CONFLICT: { status: 409, data: type<Conflict>() }, SERVICE_UNAVAILABLE: { status: 503 } }).input(type<CreateTokenInput>()).output(type<NewToken>()),
-    /** Every access token, without what is secret of it. For role admin. */
+    /** Every access token, without what is secret of it. Role admin, reach agent. */
     list: oc.input(type<NoInput | undefined>()).output(type<Array<TokenInfo>>()),
-    /** Makes an access token worthless at once; streams that were opened with it end. For role admin. */
+    /** Makes an access token worthless at once; streams that were opened with it end. Role admin, reach agent. */
     revoke: oc.errors({ NOT_FOUND: { status: 404, data: type<{ name: string }>() }, SERVICE_UNAVAILABLE: { status: 503 } }).input(type<RevokeTokenInput>()).output(type<TokenInfo>()),
   },
   workspaces: {
-    /** Every workspace, by name. For role viewer. */
+    /** Every workspace, by name. Role viewer, reach workspaces. */
     list: oc.input(type<NoInput | undefined>()).output(type<Array<Workspace>>()),
-    /** One workspace. For role viewer. */
+    /** One workspace. Role viewer, reach workspaces. */
     get: oc.errors({ NOT_FOUND: { status: 404, data: type<{ name: string }>() } }).input(type<NameInput>()).output(type<Workspace>()),
-    /** Makes a workspace and starts it. Answers once the intent is stored; watch for the rest. For role user. */
+    /** Makes a workspace and starts it. Answers once the intent is stored; watch for the rest. Role user, reach host. */
     create: oc.errors({ CONFLICT: { status: 409, data: type<Conflict>() } }).input(type<CreateInput>()).output(type<Workspace>()),
-    /** Deletes a workspace with its volumes. Accepted in every state, and again while it is under way. For role user. */
+    /** Deletes a workspace with its volumes. Accepted in every state, and again while it is under way. Role user, reach workspaces. */
     delete: oc.errors({ NOT_FOUND: { status: 404, data: type<{ name: string }>() } }).input(type<NameInput>()).output(type<DeleteOutput>()),
-    /** Starts a workspace; with `create` makes it where it does not exist. For role user. */
+    /** Starts a workspace; with `create` makes it where it does not exist. Role user, reach host. */
     start: oc.errors({ NOT_FOUND: { status: 404, data: type<{ name: string }>() }, CONFLICT: { status: 409, data: type<Conflict>() } }).input(type<StartInput>()).output(type<Workspace>()),
-    /** Stops a workspace; everything in it is kept. For role user. */
+    /** Stops a workspace; everything in it is kept. Role user, reach workspaces. */
     stop: oc.errors({ NOT_FOUND: { status: 404, data: type<{ name: string }>() }, CONFLICT: { status: 409, data: type<Conflict>() } }).input(type<NameInput>()).output(type<Workspace>()),
-    /** Restarts a workspace, with `upgrade` in a new container of the newest image; for a stalled one this is another try. For role user. */
+    /** Restarts a workspace, with `upgrade` in a new container of the newest image; for a stalled one this is another try. Role user, reach workspaces. */
     restart: oc.errors({ NOT_FOUND: { status: 404, data: type<{ name: string }>() }, CONFLICT: { status: 409, data: type<Conflict>() } }).input(type<RestartInput>()).output(type<Workspace>()),
-    /** Makes workspaces what their manifests say: all of them or, where one is refused, none. For role user. */
+    /** Makes workspaces what their manifests say: all of them or, where one is refused, none. Role user, reach host. */
     apply: oc.errors({ NOT_FOUND: { status: 404, data: type<{ name: string }>() }, CONFLICT: { status: 409, data: type<Conflict>() } }).input(type<ApplyInput | undefined>()).output(type<ApplyOutput>()),
-    /** What `apply` would do; changes nothing. For role viewer. */
+    /** What `apply` would do; changes nothing. Role viewer, reach workspaces. */
     plan: oc.errors({ NOT_FOUND: { status: 404, data: type<{ name: string }>() }, CONFLICT: { status: 409, data: type<Conflict>() } }).input(type<ApplyInput | undefined>()).output(type<ApplyOutput>()),
-    /** Brings the files of the agent's host into a running workspace now (`sync.files`, `spec.files`), also where nothing seems to have changed. Refused where one of them cannot be brought; the others are. For role user. */
+    /** Brings the files of the agent's host into a running workspace now (`sync.files`, `spec.files`), also where nothing seems to have changed. Refused where one of them cannot be brought; the others are. Role user, reach workspaces. */
     sync: oc.errors({ NOT_FOUND: { status: 404, data: type<{ name: string }>() }, PRECONDITION_FAILED: { status: 412, data: type<{ name: string }>() }, SERVICE_UNAVAILABLE: { status: 503 } }).input(type<NameInput>()).output(type<void>()),
-    /** Runs a command in a running workspace and waits for its end. For role user. */
+    /** Runs a command in a running workspace and waits for its end. Role user, reach host. */
     exec: oc.errors({ NOT_FOUND: { status: 404, data: type<{ name: string }>() }, PRECONDITION_FAILED: { status: 412, data: type<{ name: string }>() }, SERVICE_UNAVAILABLE: { status: 503 } }).input(type<ExecInput>()).output(type<ExecResponse>()),
-    /** What a workspace occupies on disk, counted now: with many files it takes a while. For role viewer. */
+    /** What a workspace occupies on disk, counted now: with many files it takes a while. Role viewer, reach workspaces. */
     disk: oc.errors({ NOT_FOUND: { status: 404, data: type<{ name: string }>() }, SERVICE_UNAVAILABLE: { status: 503 } }).input(type<NameInput>()).output(type<DiskUsage>()),
-    /** Every workspace, and then every change. `last-event-id` resumes; where that place is no longer known, `reset` and the whole list come first. For role viewer. */
+    /** Every workspace, and then every change. `last-event-id` resumes; where that place is no longer known, `reset` and the whole list come first. Role viewer, reach workspaces. */
     watch: oc.errors({ SERVICE_UNAVAILABLE: { status: 503 } }).input(type<NoInput | undefined>()).output(eventIterator(type<WatchFrame>())),
-    /** What happened to workspaces, oldest first; with `follow` also what happens from now on. For role viewer. */
+    /** What happened to workspaces, oldest first; with `follow` also what happens from now on. Role viewer, reach workspaces. */
     events: oc.errors({ NOT_FOUND: { status: 404, data: type<{ name: string }>() }, SERVICE_UNAVAILABLE: { status: 503 } }).input(type<EventsInput | undefined>()).output(eventIterator(type<Event>())),
-    /** Lines of a workspace's log, also of one that does not run. They may hold what a viewer is not to see: a hook prints what it likes. For role user. */
+    /** Lines of a workspace's log, also of one that does not run. They may hold what a viewer is not to see: a hook prints what it likes. Role user, reach workspaces. */
     logs: oc.errors({ NOT_FOUND: { status: 404, data: type<{ name: string }>() }, PRECONDITION_FAILED: { status: 412, data: type<{ name: string }>() }, SERVICE_UNAVAILABLE: { status: 503 } }).input(type<LogsInput>()).output(eventIterator(type<LogLine>())),
-    /** What each running workspace uses: every few seconds one value for each, without end. For role viewer. */
+    /** What each running workspace uses: every few seconds one value for each, without end. Role viewer, reach workspaces. */
     usage: oc.errors({ SERVICE_UNAVAILABLE: { status: 503 } }).input(type<NoInput | undefined>()).output(eventIterator(type<Usage>())),
   },
 }

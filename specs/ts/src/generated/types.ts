@@ -4,51 +4,51 @@
 /**
  * What the agent says of itself.
  */
-export type AgentInfo = { 
+export type AgentInfo = {
 /**
  * Its id, a UUID made once.
  */
-id: string, 
+id: string,
 /**
  * Its version.
  */
-version: string, 
+version: string,
 /**
  * The machine's name.
  */
-hostname: string, 
+hostname: string,
 /**
  * Its process id.
  */
-pid: number, 
+pid: number,
 /**
  * When it started.
  */
-started: string, 
+started: string,
 /**
  * For how long it has run, in seconds.
  */
-uptime: number, 
+uptime: number,
 /**
  * How many workspaces it has.
  */
-workspacesCount: number, 
+workspacesCount: number,
 /**
  * The image of workspaces that name none.
  */
-image: string, 
+image: string,
 /**
  * The engine; absent when it does not answer.
  */
-docker?: EngineSeen, 
+docker?: EngineSeen,
 /**
  * Why it does not answer.
  */
-dockerError?: string, 
+dockerError?: string,
 /**
  * How many containers and volumes bear this agent's id and belong to no workspace; absent where nobody could look.
  */
-orphans?: number, 
+orphans?: number,
 /**
  * What a person should know of the agent's files, such as a `state.json` that does not parse.
  */
@@ -57,11 +57,11 @@ warnings?: Array<AgentWarning>, };
 /**
  * Something that a person should know.
  */
-export type AgentWarning = { 
+export type AgentWarning = {
 /**
  * Since when.
  */
-since: string, 
+since: string,
 /**
  * What, and what to do about it.
  */
@@ -75,31 +75,31 @@ export type ApiVersion = "perry.dev/v1";
 /**
  * What became, or would become, of one document.
  */
-export type Applied = { 
+export type Applied = {
 /**
  * The workspace's name.
  */
-name: Name, 
+name: Name,
 /**
  * What happened to the intent.
  */
-change: Change, 
+change: Change,
 /**
  * What is done now to get there; more may follow once these are done.
  */
-actions: Array<PlannedAction>, 
+actions: Array<PlannedAction>,
 /**
  * Why nothing can be done at present, where that is so.
  */
-blocked?: Blocked, 
+blocked?: Blocked,
 /**
  * A running container is replaced: work in it ends. Left out where that may be so and cannot be told now.
  */
-replaces?: boolean, 
+replaces?: boolean,
 /**
  * The workspace afterwards; with `dryRun` as it is now, absent where it does not exist.
  */
-workspace?: Workspace, 
+workspace?: Workspace,
 /**
  * What was accepted but may not be meant.
  */
@@ -108,23 +108,23 @@ warnings: Array<string>, };
 /**
  * What to apply or to plan: `manifest` or `workspace`, not both.
  */
-export type ApplyInput = { 
+export type ApplyInput = {
 /**
  * Manifests as text, YAML or JSON; several documents are applied all or none.
  */
-manifest?: string, 
+manifest?: string,
 /**
  * One manifest as an object.
  */
-workspace?: Document, 
+workspace?: Document,
 /**
  * Say what would be done, and change nothing.
  */
-dryRun?: boolean, 
+dryRun?: boolean,
 /**
  * Refuse (CONFLICT `staleGeneration`) unless the workspace has this generation; 0: unless it does not exist.
  */
-ifGeneration?: number, 
+ifGeneration?: number,
 /**
  * Accept that a running container is replaced and work in it ends.
  */
@@ -133,24 +133,33 @@ allowReplace?: boolean, };
 /**
  * What became, or would become, of each document.
  */
-export type ApplyOutput = { 
+export type ApplyOutput = {
 /**
  * In the order of the documents.
  */
 results: Array<Applied>, };
 
 /**
+ * What is wrong with an input, as `data` of a BAD_REQUEST; a request that could not be read has none.
+ */
+export type BadRequest = {
+/**
+ * Every fault that was found.
+ */
+issues: Issues, };
+
+/**
  * Why nothing can be done.
  */
-export type Blocked = { 
+export type Blocked = {
 /**
  * One CamelCase word for programs.
  */
-reason: string, 
+reason: string,
 /**
  * For people.
  */
-message: string, 
+message: string,
 /**
  * What to do about it, where that is known.
  */
@@ -159,7 +168,7 @@ hint?: string, };
 /**
  * Which image to build.
  */
-export type BuildInput = { 
+export type BuildInput = {
 /**
  * The variant; left out: what `imageTag` is.
  */
@@ -168,7 +177,7 @@ variant?: Variant, };
 /**
  * A line of a build's progress.
  */
-export type BuildProgress = { 
+export type BuildProgress = {
 /**
  * Without line break.
  */
@@ -187,19 +196,19 @@ export type Change = "created" | "configured" | "unchanged";
 /**
  * What was looked at, and how it is.
  */
-export type Check = { 
+export type Check = {
 /**
  * One word.
  */
-name: string, 
+name: string,
 /**
  * How it is.
  */
-status: CheckStatus, 
+status: CheckStatus,
 /**
  * What was seen.
  */
-message: string, 
+message: string,
 /**
  * What to do about it.
  */
@@ -213,7 +222,7 @@ export type CheckStatus = "ok" | "warning" | "failed";
 /**
  * A code to trade for a token.
  */
-export type ClaimInput = { 
+export type ClaimInput = {
 /**
  * The code; dashes, blanks and small letters do not matter.
  */
@@ -227,15 +236,15 @@ export type CloneInput = string | CloneSpec;
 /**
  * A git repository to clone.
  */
-export type CloneSpec = { 
+export type CloneSpec = {
 /**
  * Where from.
  */
-url: string, 
+url: string,
 /**
  * Branch or tag; left out: the repository's default.
  */
-branch?: string, 
+branch?: string,
 /**
  * Where to; left out: the repository's name in the home folder.
  */
@@ -244,27 +253,27 @@ path?: string, };
 /**
  * One thing that is, or is not, true of a workspace.
  */
-export type Condition = { 
+export type Condition = {
 /**
  * What it is about.
  */
-type: ConditionType, 
+type: ConditionType,
 /**
  * Whether it holds.
  */
-status: ConditionStatus, 
+status: ConditionStatus,
 /**
  * Why, as one CamelCase word for programs.
  */
-reason: string, 
+reason: string,
 /**
  * Why, for people; may be empty.
  */
-message: string, 
+message: string,
 /**
  * When `status` last changed.
  */
-lastTransitionTime: string, 
+lastTransitionTime: string,
 /**
  * The generation that it was judged for.
  */
@@ -283,55 +292,55 @@ export type ConditionType = "Ready" | "Reconciling" | "Stalled" | "ImagePresent"
 /**
  * The agent's settings, and which agent the clients of its folder talk to.
  */
-export type ConfigShown = { 
+export type ConfigShown = {
 /**
  * `worker` of `client.json`; absent: this agent.
  */
-worker?: string, 
+worker?: string,
 /**
  * The port of the API; 0 takes a free one.
  */
-port: number, 
+port: number,
 /**
  * The addresses of the API.
  */
-bind: Array<string>, 
+bind: Array<string>,
 /**
  * Speak TLS.
  */
-tls?: TlsConfig, 
+tls?: TlsConfig,
 /**
  * Speak without TLS also on addresses that the whole internet reaches.
  */
-allowPlainHttp?: boolean, 
+allowPlainHttp?: boolean,
 /**
  * What comes before a workspace's name in the names of its container and volumes.
  */
-workspacePrefix: string, 
+workspacePrefix: string,
 /**
  * The image of workspaces that name none.
  */
-imageTag: string, 
+imageTag: string,
 /**
  * Host ports for ssh.
  */
-sshPorts: PortRange, 
+sshPorts: PortRange,
 /**
  * Host ports for everything else.
  */
-publishedPorts: PortRange, 
+publishedPorts: PortRange,
 /**
  * The engine.
  */
-docker: DockerConfig, 
+docker: DockerConfig,
 /**
  * ssh of all workspaces.
  */
-ssh: SshConfig, 
+ssh: SshConfig,
 /**
  * Origins of web pages that may use the API besides its own.
  */
-allowedOrigins: Array<string>, 
+allowedOrigins: Array<string>,
 /**
  * What is brought into every workspace.
  */
@@ -340,38 +349,38 @@ sync: SyncConfig, };
 /**
  * What is in the way, as `data` of a CONFLICT.
  */
-export type Conflict = { 
+export type Conflict = {
 /**
  * For programs.
  */
-reason: ConflictReason, 
+reason: ConflictReason,
 /**
  * The workspace.
  */
-name: Name, 
+name: Name,
 /**
  * What to do about it, where that is known.
  */
-hint?: string, 
+hint?: string,
 /**
  * The field of the document, as in an issue.
  */
-path?: Array<string>, 
+path?: Array<string>,
 /**
  * Which of several documents, from 0.
  */
-document?: number, 
+document?: number,
 /**
  * `staleGeneration`: the generation that it has now.
  */
-generation?: number, 
+generation?: number,
 /**
  * `needsReplace`: what would be done, the end of running work among it.
  */
 actions?: Array<string>, };
 
 /**
- * Kinds of [`Conflict`].
+ * Kinds of `Conflict`.
  */
 export type ConflictReason = "exists" | "deleting" | "staleGeneration" | "needsReplace" | "portTaken" | "differs";
 
@@ -383,23 +392,23 @@ export type Cpus = number;
 /**
  * A new workspace, in short.
  */
-export type CreateInput = { 
+export type CreateInput = {
 /**
  * Its name, unique on this agent.
  */
-name: Name, 
+name: Name,
 /**
  * A git repository to clone: its URL, or URL, branch and path.
  */
-clone?: CloneInput, 
+clone?: CloneInput,
 /**
  * The container image; left out: the agent's `imageTag`.
  */
-image?: string, 
+image?: string,
 /**
  * Environment of everything inside.
  */
-env?: { [key in string]: string }, 
+env?: { [key in string]: string },
 /**
  * Ports that are reached from the host, besides ssh.
  */
@@ -408,23 +417,23 @@ ports?: Array<PortSpec>, };
 /**
  * A token to make, at once or by pairing.
  */
-export type CreateTokenInput = { 
+export type CreateTokenInput = {
 /**
  * What its owner calls it, such as the device that it is for. No two tokens share one.
  */
-name: Name, 
+name: Name,
 /**
  * What it may do.
  */
-role: Role, 
+role: Role,
 /**
  * The only workspaces that there are for it; left out: all. No boundary where workspaces are privileged.
  */
-workspaces?: Array<Name>, 
+workspaces?: Array<Name>,
 /**
  * After how many seconds it is worthless, 60 to 315360000; left out: never.
  */
-expiresIn?: number, 
+expiresIn?: number,
 /**
  * With role `user`: it may have what reaches the host, that is privileged workspaces and ports beyond loopback.
  */
@@ -433,7 +442,7 @@ allowHost?: boolean, };
 /**
  * The deletion was accepted; watch for its end.
  */
-export type DeleteOutput = { 
+export type DeleteOutput = {
 /**
  * Always true: failure is an error.
  */
@@ -442,11 +451,11 @@ success: boolean, };
 /**
  * Bytes on disk; absent until they were counted.
  */
-export type Disk = { 
+export type Disk = {
 /**
  * The home folder.
  */
-home?: number, 
+home?: number,
 /**
  * What the inner Docker keeps.
  */
@@ -455,11 +464,11 @@ docker?: number, };
 /**
  * What a workspace occupies on the engine's disk.
  */
-export type DiskUsage = { 
+export type DiskUsage = {
 /**
  * Its volumes, those that are there.
  */
-volumes: Array<VolumeUsage>, 
+volumes: Array<VolumeUsage>,
 /**
  * Bytes written in the container and in no volume: a new container begins without them. Absent where there is no
  * container.
@@ -469,11 +478,11 @@ container?: number, };
 /**
  * The engine and what is shared on it.
  */
-export type DockerConfig = { 
+export type DockerConfig = {
 /**
  * Where it listens; left out: `DOCKER_HOST`, else the local socket.
  */
-host?: string, 
+host?: string,
 /**
  * The bridge network of all workspaces.
  */
@@ -482,7 +491,7 @@ network: string, };
 /**
  * What a look at everything showed.
  */
-export type DoctorReport = { 
+export type DoctorReport = {
 /**
  * One for each thing that was looked at.
  */
@@ -491,19 +500,19 @@ checks: Array<Check>, };
 /**
  * A workspace as people write it.
  */
-export type Document = { 
+export type Document = {
 /**
  * The version of this form.
  */
-apiVersion: ApiVersion, 
+apiVersion: ApiVersion,
 /**
  * What is described.
  */
-kind: Kind, 
+kind: Kind,
 /**
  * Who it is.
  */
-metadata: DocumentMetadata, 
+metadata: DocumentMetadata,
 /**
  * What it should be.
  */
@@ -512,15 +521,15 @@ spec?: Spec, };
 /**
  * Who a workspace is.
  */
-export type DocumentMetadata = { 
+export type DocumentMetadata = {
 /**
  * Its name, unique on an agent.
  */
-name: Name, 
+name: Name,
 /**
  * For selecting: `perry get -l team=web`.
  */
-labels?: { [key in string]: string }, 
+labels?: { [key in string]: string },
 /**
  * For people and programs; Perry does not read them.
  */
@@ -529,15 +538,15 @@ annotations?: { [key in string]: string }, };
 /**
  * What an engine says of itself.
  */
-export type EngineSeen = { 
+export type EngineSeen = {
 /**
  * The engine's version.
  */
-version: string, 
+version: string,
 /**
  * The API version that was agreed on.
  */
-apiVersion: string, 
+apiVersion: string,
 /**
  * The names of the registered runtimes.
  */
@@ -546,23 +555,23 @@ runtimes: Array<string>, };
 /**
  * An error on the wire: these five keys and never a sixth, which would make stock clients lose all of them.
  */
-export type ErrorBody = { 
+export type ErrorBody = {
 /**
  * The code is declared by the procedure, and `data` has the declared type.
  */
-defined: boolean, 
+defined: boolean,
 /**
  * Such as `NOT_FOUND`.
  */
-code: string, 
+code: string,
 /**
  * The HTTP status, 400 to 599.
  */
-status: number, 
+status: number,
 /**
  * For people.
  */
-message: string, 
+message: string,
 /**
  * By code: `issues` of BAD_REQUEST, the conflict of CONFLICT, `name` of NOT_FOUND and PRECONDITION_FAILED.
  */
@@ -571,31 +580,31 @@ data?: unknown, };
 /**
  * Something that happened to a workspace. Equal ones in a row are counted, not listed.
  */
-export type Event = { 
+export type Event = {
 /**
  * The workspace.
  */
-name: Name, 
+name: Name,
 /**
  * Its incarnation.
  */
-uid: Uid, 
+uid: Uid,
 /**
  * News or trouble.
  */
-type: Severity, 
+type: Severity,
 /**
  * One CamelCase word for programs.
  */
-reason: string, 
+reason: string,
 /**
  * For people.
  */
-message: string, 
+message: string,
 /**
  * When it last happened.
  */
-at: string, 
+at: string,
 /**
  * How often in a row.
  */
@@ -604,11 +613,11 @@ count: number, };
 /**
  * Which events.
  */
-export type EventsInput = { 
+export type EventsInput = {
 /**
  * Of one workspace; left out: of all.
  */
-name?: Name, 
+name?: Name,
 /**
  * Go on with new ones as they happen, without end.
  */
@@ -617,15 +626,15 @@ follow?: boolean, };
 /**
  * A command to run in a workspace, without a terminal.
  */
-export type ExecInput = { 
+export type ExecInput = {
 /**
  * The workspace.
  */
-name: Name, 
+name: Name,
 /**
  * Program and arguments; not empty.
  */
-command: Array<string>, 
+command: Array<string>,
 /**
  * Seconds after which it and its children are killed, 1 to 86400; left out: never.
  */
@@ -634,20 +643,20 @@ timeout?: number, };
 /**
  * How a command ended.
  */
-export type ExecResponse = { 
+export type ExecResponse = {
 /**
  * What it wrote, invalid UTF-8 replaced: of the first 1 MiB (the rest is dropped and `truncated` set).
  */
-stdout: string, 
+stdout: string,
 /**
  * The same for its errors.
  */
-stderr: string, 
+stderr: string,
 /**
  * Its code; 128 + n where signal n ended it; 124 where the timeout did; 127 where there is no such program, 126
  * where it cannot be run.
  */
-exitCode: number, 
+exitCode: number,
 /**
  * Output was dropped.
  */
@@ -656,11 +665,11 @@ truncated?: boolean, };
 /**
  * A file of the agent's host that is kept in sync into the workspace.
  */
-export type FileSpec = { 
+export type FileSpec = {
 /**
  * On the agent's host; must match `sync.allow`.
  */
-from: string, 
+from: string,
 /**
  * In the workspace.
  */
@@ -669,11 +678,11 @@ to: string, };
 /**
  * Commands run by the worker.
  */
-export type Hooks = { 
+export type Hooks = {
 /**
  * Once, after the first start.
  */
-onCreate?: string, 
+onCreate?: string,
 /**
  * At each start.
  */
@@ -682,11 +691,11 @@ onStart?: string, };
 /**
  * One fault in an input.
  */
-export type Issue = { 
+export type Issue = {
 /**
  * What was wrong and what would be right.
  */
-message: string, 
+message: string,
 /**
  * The field: keys and, for list items, their index as text.
  */
@@ -705,15 +714,15 @@ export type Kind = "Workspace";
 /**
  * A line of a log.
  */
-export type LogLine = { 
+export type LogLine = {
 /**
  * Where it comes from.
  */
-source: LogSource, 
+source: LogSource,
 /**
  * The program or file: `boot`, `hooks`, `tools`, `dockerd`, `sshd` …
  */
-from: string, 
+from: string,
 /**
  * Without its line break; what is no UTF-8 is replaced.
  */
@@ -727,26 +736,26 @@ export type LogSource = "boot" | "hooks" | "docker" | "worker";
 /**
  * Which lines of a workspace's log.
  */
-export type LogsInput = { 
+export type LogsInput = {
 /**
  * The workspace.
  */
-name: Name, 
+name: Name,
 /**
  * Where from; left out: from everywhere, one after the other.
  */
-source?: LogSource, 
+source?: LogSource,
 /**
  * So many lines from the end of each program's log, at most 10000; left out: 200.
  */
-tail?: number, 
+tail?: number,
 /**
  * Go on with new ones as they come, until the container ends.
  */
 follow?: boolean, };
 
 /**
- * A name by [`NAME_PATTERN`]: lower-case letters, digits and inner dashes, at most 40 bytes. It fits into a host name, a
+ * A name by `NAME_PATTERN`: lower-case letters, digits and inner dashes, at most 40 bytes. It fits into a host name, a
  * container name and a file name as it is.
  */
 export type Name = string;
@@ -754,7 +763,7 @@ export type Name = string;
 /**
  * Which workspace.
  */
-export type NameInput = { 
+export type NameInput = {
 /**
  * Its name.
  */
@@ -763,15 +772,15 @@ name: Name, };
 /**
  * A token that was just made.
  */
-export type NewToken = { 
+export type NewToken = {
 /**
  * The token itself: `authorization: Bearer <token>`. Only its hash is kept.
  */
-token: Secret, 
+token: Secret,
 /**
  * What is known of it.
  */
-info: TokenInfo, 
+info: TokenInfo,
 /**
  * The id of the agent that it is for.
  */
@@ -785,11 +794,11 @@ export type NoInput = Record<symbol, never>;
 /**
  * Containers and volumes that bear this agent's id and belong to no workspace.
  */
-export type Orphans = { 
+export type Orphans = {
 /**
  * Names of containers.
  */
-containers: Array<string>, 
+containers: Array<string>,
 /**
  * Names of volumes.
  */
@@ -798,19 +807,19 @@ volumes: Array<string>, };
 /**
  * A pairing code that waits for being claimed.
  */
-export type PairOffer = { 
+export type PairOffer = {
 /**
  * The code; it works once.
  */
-code: Secret, 
+code: Secret,
 /**
  * From when on it does not work any more.
  */
-expires: string, 
+expires: string,
 /**
  * The id of the agent.
  */
-agent: string, 
+agent: string,
 /**
  * Where the agent can be reached, best first: `http://127.0.0.1:7391`.
  */
@@ -824,15 +833,15 @@ export type Phase = "unknown" | "creating" | "running" | "stopping" | "stopped" 
 /**
  * One step of a plan, for people and for scripts.
  */
-export type PlannedAction = { 
+export type PlannedAction = {
 /**
  * One word, as in `startup.steps`.
  */
-step: string, 
+step: string,
 /**
  * In words, such as `create volume workspace-a-home`.
  */
-text: string, 
+text: string,
 /**
  * It ends something that a person may be using, or keeps.
  */
@@ -846,19 +855,19 @@ export type PortRange = string;
 /**
  * A port that is reached from the host.
  */
-export type PortSpec = { 
+export type PortSpec = {
 /**
  * What it is called.
  */
-name: Name, 
+name: Name,
 /**
  * The port inside, 1 to 65535.
  */
-port: number, 
+port: number,
 /**
  * The port on the host; left out: allocated from `publishedPorts` and kept.
  */
-hostPort?: number, 
+hostPort?: number,
 /**
  * The host's address; left out: 127.0.0.1.
  */
@@ -867,11 +876,11 @@ bind?: string, };
 /**
  * What to remove.
  */
-export type PruneInput = { 
+export type PruneInput = {
 /**
  * Orphaned volumes, by name, whose content is to be lost.
  */
-volumes?: Array<string>, 
+volumes?: Array<string>,
 /**
  * Say what would be removed, and remove nothing.
  */
@@ -880,11 +889,11 @@ dryRun?: boolean, };
 /**
  * What was removed, or would be.
  */
-export type PruneOutput = { 
+export type PruneOutput = {
 /**
  * These.
  */
-removed: Orphans, 
+removed: Orphans,
 /**
  * Orphaned volumes that were not named, and stay.
  */
@@ -893,19 +902,19 @@ kept: Array<string>, };
 /**
  * Limits of a workspace; what is left out is not limited.
  */
-export type Resources = { 
+export type Resources = {
 /**
  * Processors, such as 2 or 0.5.
  */
-cpus?: Cpus, 
+cpus?: Cpus,
 /**
  * Memory, such as 4Gi; at least 64Mi.
  */
-memory?: Bytes, 
+memory?: Bytes,
 /**
  * Processes and threads.
  */
-pids?: number, 
+pids?: number,
 /**
  * Size of /dev/shm, such as 256Mi.
  */
@@ -914,11 +923,11 @@ shm?: Bytes, };
 /**
  * A workspace to restart.
  */
-export type RestartInput = { 
+export type RestartInput = {
 /**
  * Its name.
  */
-name: Name, 
+name: Name,
 /**
  * Make its container anew, of the newest image and with the newest worker. What is in no volume is lost.
  */
@@ -927,7 +936,7 @@ upgrade?: boolean, };
 /**
  * Which token.
  */
-export type RevokeTokenInput = { 
+export type RevokeTokenInput = {
 /**
  * Its name.
  */
@@ -951,7 +960,7 @@ export type Secret = string;
 /**
  * Which agent clients talk to.
  */
-export type SetWorkerInput = { 
+export type SetWorkerInput = {
 /**
  * As `host:port`; empty: the agent of the folder.
  */
@@ -965,51 +974,51 @@ export type Severity = "Normal" | "Warning";
 /**
  * What a workspace should be. Every field is optional.
  */
-export type Spec = { 
+export type Spec = {
 /**
  * `Running` or `Stopped`. Left out: as it is now; `Running` for a new workspace.
  */
-run?: Run, 
+run?: Run,
 /**
  * The container image. Left out: the agent's `imageTag`.
  */
-image?: string, 
+image?: string,
 /**
  * A git repository, cloned once after the first start.
  */
-clone?: CloneSpec, 
+clone?: CloneSpec,
 /**
  * Environment of everything inside.
  */
-env?: { [key in string]: string }, 
+env?: { [key in string]: string },
 /**
  * Ports that are reached from the host; `ssh` (22) is always there.
  */
-ports?: Array<PortSpec>, 
+ports?: Array<PortSpec>,
 /**
  * Volumes beside home and docker.
  */
-volumes?: Array<VolumeSpec>, 
+volumes?: Array<VolumeSpec>,
 /**
  * Limits.
  */
-resources?: Resources, 
+resources?: Resources,
 /**
  * Docker inside the workspace. Without it the container is unprivileged.
  */
-docker?: boolean, 
+docker?: boolean,
 /**
  * Who may come in by ssh, and where it listens.
  */
-ssh?: SshSpec, 
+ssh?: SshSpec,
 /**
  * Files of the agent's host, kept in sync into the workspace.
  */
-files?: Array<FileSpec>, 
+files?: Array<FileSpec>,
 /**
  * Tools installed after start.
  */
-tools?: Array<string>, 
+tools?: Array<string>,
 /**
  * Commands run by the worker.
  */
@@ -1018,15 +1027,15 @@ hooks?: Hooks, };
 /**
  * ssh of all workspaces.
  */
-export type SshConfig = { 
+export type SshConfig = {
 /**
  * Public keys that may enter every workspace.
  */
-authorizedKeys: Array<string>, 
+authorizedKeys: Array<string>,
 /**
  * The host's address of ssh ports.
  */
-bind: string, 
+bind: string,
 /**
  * Lend the ssh agent of this machine (`SSH_AUTH_SOCK` of the agent) to `spec.clone`, as long as it runs.
  */
@@ -1035,11 +1044,11 @@ forwardAgent: boolean, };
 /**
  * Who may come in by ssh, and where it listens.
  */
-export type SshSpec = { 
+export type SshSpec = {
 /**
  * Public keys, as in an `authorized_keys` file.
  */
-authorizedKeys?: Array<string>, 
+authorizedKeys?: Array<string>,
 /**
  * The host's address; left out: the agent's `ssh.bind`.
  */
@@ -1048,27 +1057,27 @@ bind?: string, };
 /**
  * A workspace to start; what is given besides `name` must be so already, or is so where it is created.
  */
-export type StartInput = { 
+export type StartInput = {
 /**
  * Its name.
  */
-name: Name, 
+name: Name,
 /**
  * Create it where it does not exist.
  */
-create?: boolean, 
+create?: boolean,
 /**
  * A git repository to clone.
  */
-clone?: CloneInput, 
+clone?: CloneInput,
 /**
  * The container image.
  */
-image?: string, 
+image?: string,
 /**
  * Environment of everything inside.
  */
-env?: { [key in string]: string }, 
+env?: { [key in string]: string },
 /**
  * Ports that are reached from the host.
  */
@@ -1077,7 +1086,7 @@ ports?: Array<PortSpec>, };
 /**
  * The steps of a start.
  */
-export type Startup = { 
+export type Startup = {
 /**
  * In the order in which they began.
  */
@@ -1086,23 +1095,23 @@ steps: Array<Step>, };
 /**
  * One step of a start.
  */
-export type Step = { 
+export type Step = {
 /**
  * What: image, network, volumes, create, install-worker, limits, start, worker, ssh, docker, sync-files.
  */
-name: string, 
+name: string,
 /**
  * How far it is.
  */
-state: StepState, 
+state: StepState,
 /**
  * When it began.
  */
-startedAt: string, 
+startedAt: string,
 /**
  * How long it took, in milliseconds; absent while it runs.
  */
-durationMs?: number, 
+durationMs?: number,
 /**
  * Progress or the error.
  */
@@ -1116,15 +1125,15 @@ export type StepState = "running" | "done" | "failed";
 /**
  * What is brought into every workspace.
  */
-export type SyncConfig = { 
+export type SyncConfig = {
 /**
  * Environment.
  */
-env: { [key in string]: string }, 
+env: { [key in string]: string },
 /**
  * Files.
  */
-files: Array<FileSpec>, 
+files: Array<FileSpec>,
 /**
  * Which files of the host a workspace may ask for.
  */
@@ -1138,27 +1147,27 @@ export type TaskName = "clone" | "onCreate" | "onStart" | "tools";
 /**
  * What the worker says of a task.
  */
-export type TaskSeen = { 
+export type TaskSeen = {
 /**
  * Which one.
  */
-name: TaskName, 
+name: TaskName,
 /**
  * How far it is.
  */
-state: TaskState, 
+state: TaskState,
 /**
  * How its process ended: 128 + n where signal n ended it; absent where it has not ended, or never began.
  */
-exitCode?: number, 
+exitCode?: number,
 /**
  * Its last words, or what it waits for; may be empty.
  */
-message?: string, 
+message?: string,
 /**
  * When it began.
  */
-startedAt?: string, 
+startedAt?: string,
 /**
  * When it ended.
  */
@@ -1172,11 +1181,11 @@ export type TaskState = "waiting" | "running" | "succeeded" | "retrying" | "fail
 /**
  * What TLS needs: files in PEM, read when the agent starts.
  */
-export type TlsConfig = { 
+export type TlsConfig = {
 /**
  * The certificate, and those that it stands on.
  */
-cert: string, 
+cert: string,
 /**
  * Its private key.
  */
@@ -1185,35 +1194,35 @@ key: string, };
 /**
  * What is known of a token; nothing of it is secret.
  */
-export type TokenInfo = { 
+export type TokenInfo = {
 /**
  * The part of the token that is no secret.
  */
-id: string, 
+id: string,
 /**
  * What its owner calls it.
  */
-name: Name, 
+name: Name,
 /**
  * What it may do.
  */
-role: Role, 
+role: Role,
 /**
  * The only workspaces that there are for it; absent: all.
  */
-workspaces?: Array<Name>, 
+workspaces?: Array<Name>,
 /**
  * With role `user`: it may have what reaches the host.
  */
-allowHost?: boolean, 
+allowHost?: boolean,
 /**
  * When it was made.
  */
-created: string, 
+created: string,
 /**
  * From when on it is worthless; absent: never.
  */
-expires?: string, 
+expires?: string,
 /**
  * When it was last shown, to the hour; absent: never.
  */
@@ -1227,27 +1236,27 @@ export type Uid = string;
 /**
  * What a workspace uses at a moment.
  */
-export type Usage = { 
+export type Usage = {
 /**
  * The workspace.
  */
-name: Name, 
+name: Name,
 /**
  * Processors in use since the figure before; absent in the first one.
  */
-cpu?: number, 
+cpu?: number,
 /**
  * Bytes of memory, without what the kernel would give back at once.
  */
-memory: number, 
+memory: number,
 /**
  * Bytes of memory that may be used, where that is limited.
  */
-memoryLimit?: number, 
+memoryLimit?: number,
 /**
  * Bytes on disk, counted about once a minute while somebody asks.
  */
-disk: Disk, 
+disk: Disk,
 /**
  * TCP ports that servers inside listen on, ssh among them.
  */
@@ -1261,11 +1270,11 @@ export type Variant = "full" | "slim";
 /**
  * A volume of the workspace's own.
  */
-export type VolumeSpec = { 
+export type VolumeSpec = {
 /**
  * What it is called; `home` and `docker` are taken.
  */
-name: Name, 
+name: Name,
 /**
  * Where it is mounted, an absolute path.
  */
@@ -1274,15 +1283,15 @@ path: string, };
 /**
  * What one volume occupies.
  */
-export type VolumeUsage = { 
+export type VolumeUsage = {
 /**
  * Its name on the engine.
  */
-name: string, 
+name: string,
 /**
  * Where it is mounted.
  */
-path: string, 
+path: string,
 /**
  * Bytes; absent where the volume's driver does not say.
  */
@@ -1291,107 +1300,106 @@ bytes?: number, };
 /**
  * One frame of a watch. Its event id, where it has one, is the cursor to resume from.
  */
-export type WatchFrame = { 
+export type WatchFrame = {
 /**
  * What it says.
  */
-type: WatchKind, 
+type: WatchKind,
 /**
  * The whole workspace; absent for `reset` and `bookmark`.
  */
 workspace?: Workspace, };
 
 /**
- * What a [`WatchFrame`] says.
+ * What a `WatchFrame` says.
  */
 export type WatchKind = "reset" | "added" | "modified" | "deleted" | "bookmark";
 
 /**
  * The worker inside a workspace.
  */
-export type WorkerView = { 
+export type WorkerView = {
 /**
  * Its version.
  */
-version: string, 
+version: string,
 /**
  * Whether it answered when last asked.
  */
-healthy: boolean, 
+healthy: boolean,
 /**
  * What it runs for the spec.
  */
 tasks?: Array<TaskSeen>, };
 
 /**
- * A [`View`] that no longer changes, with its JSON: written when it is first asked for, and once however many lists and
- * watchers it goes to. To writing it goes most of the time that a list takes.
+ * What clients see of a workspace.
  */
-export type Workspace = { 
+export type Workspace = {
 /**
  * Its name.
  */
-name: Name, 
+name: Name,
 /**
  * One word for lists.
  */
-status: Phase, 
+status: Phase,
 /**
  * When the engine was last looked at for it; absent before the first look.
  */
-observedAt?: string, 
+observedAt?: string,
 /**
  * Its container, where there is one.
  */
-containerId?: string, 
+containerId?: string,
 /**
  * When the name was first applied.
  */
-created: string, 
+created: string,
 /**
  * Its image.
  */
-image: string, 
+image: string,
 /**
  * The host port of each port.
  */
-ports: { [key in Name]: number }, 
+ports: { [key in Name]: number },
 /**
  * Its incarnation.
  */
-uid: Uid, 
+uid: Uid,
 /**
  * For selecting.
  */
-labels: { [key in string]: string }, 
+labels: { [key in string]: string },
 /**
  * For people and programs.
  */
-annotations: { [key in string]: string }, 
+annotations: { [key in string]: string },
 /**
  * The generation of intent.
  */
-generation: number, 
+generation: number,
 /**
  * The newest generation that a look at the engine was made for; 0 before the first.
  */
-observedGeneration: number, 
+observedGeneration: number,
 /**
  * The watch cursor of its last change.
  */
-resourceVersion: string, 
+resourceVersion: string,
 /**
  * What it should be.
  */
-spec: Spec, 
+spec: Spec,
 /**
  * What is true of it.
  */
-conditions: Array<Condition>, 
+conditions: Array<Condition>,
 /**
  * The steps of its latest start.
  */
-startup?: Startup, 
+startup?: Startup,
 /**
  * The worker inside.
  */
