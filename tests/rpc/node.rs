@@ -1,13 +1,10 @@
 //! Programs under node: what is installed for them, and how they are run.
 
+use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
 
 use tokio::process::Command;
-use tokio::sync::Mutex;
-
-/// npm changes a folder; two at once would be in each other's way.
-static INSTALLING: Mutex<()> = Mutex::const_new(());
 
 /// A folder of this project with a `package.json`.
 pub(crate) struct Package(PathBuf);
@@ -16,7 +13,10 @@ impl Package {
     /// The packages of its lock file are there once this is.
     pub(crate) async fn install(folder: &str) -> Self {
         let package = Self(Path::new(env!("CARGO_MANIFEST_DIR")).join(folder));
-        let _turn = INSTALLING.lock().await;
+        // npm changes the folder, and some runners start a process for each test.
+        let turn = File::open(package.0.join("package.json")).expect("it is there");
+        let turn = tokio::task::spawn_blocking(move || turn.lock().map(|()| turn)).await.expect("it runs");
+        let _turn = turn.expect("locked");
         let installed = package.0.join("node_modules/.package-lock.json");
         let modified = |path: &Path| std::fs::metadata(path).and_then(|it| it.modified()).ok();
         if modified(&installed) < modified(&package.0.join("package-lock.json")) {
