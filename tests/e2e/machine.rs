@@ -6,6 +6,7 @@ use std::path::Path;
 use std::sync::Once;
 use std::time::{Duration, Instant};
 
+use bollard::Docker as Client;
 use bollard::exec::{CreateExecOptions, StartExecOptions, StartExecResults};
 use bollard::models::{ContainerCreateBody, HostConfig};
 use bollard::query_parameters::{CreateContainerOptionsBuilder, RemoveContainerOptionsBuilder};
@@ -179,8 +180,11 @@ impl Drop for Machine {
 }
 
 async fn answers(socket: &Path) -> bool {
-    // The client refuses the name of a socket that is not there.
-    socket.exists() && Engine::of_agent("nobody").at(socket).client().ping().await.is_ok()
+    // The client refuses the name of a socket that is not there, and one that was left goes when the engine starts.
+    match Client::connect_with_unix(&socket.to_string_lossy(), 120, bollard::API_DEFAULT_VERSION) {
+        Ok(client) => client.ping().await.is_ok(),
+        Err(_) => false,
+    }
 }
 
 fn body(name: &str, lies: Lies, folder: &Path) -> ContainerCreateBody {
