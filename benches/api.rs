@@ -16,6 +16,7 @@ use common::{begin, ms, quantile, tell};
 use perry::contract::{NameInput, NoInput};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
+use tokio::task::JoinSet;
 
 /// Connections that ask as fast as they are answered; the machine has few processors, and one is the server's.
 const ASKERS: usize = 4;
@@ -32,7 +33,10 @@ fn main() {
     runtime.block_on(async {
         let agent = Agent::with(100).await;
         requests(&agent).await;
-        watchers(&agent).await;
+        news(&agent).await;
+        // Each in an agent of its own: memory that was in use before would be taken again and not be seen.
+        idle(&Agent::with(100).await, Transport::EventStream).await;
+        idle(&Agent::with(100).await, Transport::WebSocket).await;
     });
 }
 
@@ -56,48 +60,36 @@ async fn requests(agent: &Agent) {
     tell("99 of 100", quantile(&times, 0.99), "ms", None);
 }
 
-/// One change to many watchers, and what idle ones cost.
-async fn watchers(agent: &Agent) {
+/// One change to many watchers.
+async fn news(agent: &Agent) {
     let target = Target::new(agent.client.address(), Some(&agent.token));
-    let seen = Arc::new(AtomicUsize::new(0));
-    let ready = Arc::new(AtomicUsize::new(0));
-    let mut tasks = Vec::new();
-    for _ in 0..WATCHERS {
-        tasks.push(tokio::spawn(target.watch().await.follow(ready.clone(), seen.clone())));
-    }
-    until(&ready, WATCHERS).await;
+    let counts = Counts::default();
+    let _watchers = target.watchers(WATCHERS, Transport::EventStream, &counts).await;
     let mut took = Vec::new();
     for round in 0..20 {
-        seen.store(0, Ordering::SeqCst);
+        counts.seen.store(0, Ordering::SeqCst);
         let name = format!("w{round:03}").parse().expect("a name");
         let began = Instant::now();
         // What is told of it first reaches all at once.
         agent.client.stop_workspace(&NameInput { name }).await.expect("accepted");
-        until(&seen, WATCHERS).await;
+        until(&counts.seen, WATCHERS).await;
         took.push(ms(began.elapsed()));
         tokio::time::sleep(Duration::from_millis(300)).await;
     }
     println!("  one change to {WATCHERS} watchers, until the last has it, the call included, 20 times:");
     tell("median", common::median(&took), "ms", Some(50.0));
     tell("most", quantile(&took, 1.0), "ms", None);
-    tasks.iter().for_each(tokio::task::JoinHandle::abort);
-    drop(tasks);
-    idle(agent, &target).await;
 }
 
-async fn idle(agent: &Agent, target: &Target) {
-    tokio::time::sleep(Duration::from_secs(2)).await;
+/// What idle watchers cost.
+async fn idle(agent: &Agent, transport: Transport) {
     let before = agent.resident();
-    let ready = Arc::new(AtomicUsize::new(0));
-    let mut tasks = Vec::new();
-    for _ in 0..IDLE {
-        tasks.push(tokio::spawn(target.watch().await.follow(ready.clone(), Arc::default())));
-    }
-    until(&ready, IDLE).await;
+    let target = Target::new(agent.client.address(), Some(&agent.token));
+    let _watchers = target.watchers(IDLE, transport, &Counts::default()).await;
     tokio::time::sleep(Duration::from_secs(6)).await;
     #[allow(clippy::cast_precision_loss)]
     let each = (agent.resident() - before) * 1024.0 / IDLE as f64;
-    println!("  {IDLE} idle watchers (event streams), after a sign of life each:");
+    println!("  {IDLE} idle watchers ({}), after a sign of life each:", transport.told());
     tell("resident memory of the agent for each", each, "KiB", Some(20.0));
 }
 
@@ -216,11 +208,60 @@ impl Target {
         all
     }
 
-    async fn watch(&self) -> Stream {
-        let mut stream = TcpStream::connect(&self.address).await.expect("a listener");
-        stream.write_all(&self.request("workspaces/watch")).await.expect("sent");
-        Stream(stream)
+    /// So many that watch, once all have the list.
+    async fn watchers(&self, count: usize, transport: Transport, counts: &Counts) -> JoinSet<()> {
+        let mut tasks = JoinSet::new();
+        for _ in 0..count {
+            let mut stream = TcpStream::connect(&self.address).await.expect("a listener");
+            let request = match transport {
+                Transport::EventStream => self.request("workspaces/watch"),
+                Transport::WebSocket => self.websocket(),
+            };
+            stream.write_all(&request).await.expect("sent");
+            tasks.spawn(follow(stream, counts.clone()));
+        }
+        until(&counts.ready, count).await;
+        tasks
     }
+
+    /// The upgrade, and at once after it the call in a frame: no answer is needed for it.
+    fn websocket(&self) -> Vec<u8> {
+        let Self { address, authorization } = self;
+        let upgrade = format!(
+            "GET /rpc HTTP/1.1\r\nhost: {address}\r\nconnection: upgrade\r\nupgrade: websocket\r\nsec-websocket-version: 13\r\n\
+             sec-websocket-key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n"
+        );
+        let token = authorization.trim_end().trim_start_matches("authorization: ");
+        let headers = serde_json::json!({ "authorization": token });
+        let call = serde_json::json!({"i": "1", "p": {"u": "/workspaces/watch", "b": {"json": {}}, "h": headers}});
+        let call = call.to_string();
+        assert!((126..65536).contains(&call.len()), "its length is written with two bytes");
+        // A whole text, masked with zeros: as it is.
+        let length = u16::try_from(call.len()).expect("short").to_be_bytes();
+        [upgrade.as_bytes(), &[0x81, 0x80 | 126], &length, &[0; 4], call.as_bytes()].concat()
+    }
+}
+
+#[derive(Clone, Copy)]
+enum Transport {
+    EventStream,
+    WebSocket,
+}
+
+impl Transport {
+    fn told(self) -> &'static str {
+        match self {
+            Self::EventStream => "event streams",
+            Self::WebSocket => "WebSockets",
+        }
+    }
+}
+
+/// How many watchers have the list, and how many were told of a change since.
+#[derive(Clone, Default)]
+struct Counts {
+    ready: Arc<AtomicUsize>,
+    seen: Arc<AtomicUsize>,
 }
 
 /// A connection that is kept.
@@ -259,26 +300,20 @@ fn length(answer: &[u8]) -> Option<usize> {
     Some(head + 4 + value.trim().parse::<usize>().expect("a number"))
 }
 
-/// A watch.
-struct Stream(TcpStream);
-
-impl Stream {
-    /// Counts itself as ready after the list, and as having seen the first change after each.
-    async fn follow(mut self, ready: Arc<AtomicUsize>, seen: Arc<AtomicUsize>) {
-        let mut buffer = vec![0; 64 << 10];
-        let mut listed = false;
-        loop {
-            let Ok(read @ 1..) = self.0.read(&mut buffer).await else { return };
-            let text = &buffer[..read];
-            let has = |what: &[u8]| text.windows(what.len()).any(|window| window == what);
-            if !listed && has(b"\"bookmark\"") {
-                listed = true;
-                // What is kept to read with is this process's own affair.
-                buffer = vec![0; 8 << 10];
-                ready.fetch_add(1, Ordering::SeqCst);
-            } else if listed && has(b"\"modified\"") {
-                seen.fetch_add(1, Ordering::SeqCst);
-            }
+/// Reads a watch and counts; looks at the beginning of what comes only, to leave the processor to the server.
+async fn follow(mut stream: TcpStream, counts: Counts) {
+    let mut buffer = vec![0; 64 << 10];
+    let mut listed = false;
+    loop {
+        let Ok(read @ 1..) = stream.read(&mut buffer).await else { return };
+        let has = |what: &[u8], text: &[u8]| text.windows(what.len()).any(|window| window == what);
+        if !listed && has(b"\"bookmark\"", &buffer[..read]) {
+            listed = true;
+            // What is kept to read with is this process's own affair.
+            buffer = vec![0; 8 << 10];
+            counts.ready.fetch_add(1, Ordering::SeqCst);
+        } else if listed && has(b"\"modified\"", &buffer[..read.min(200)]) {
+            counts.seen.fetch_add(1, Ordering::SeqCst);
         }
     }
 }

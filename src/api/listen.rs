@@ -221,10 +221,16 @@ async fn accept(socket: TcpListener, entrance: Entrance, permits: Arc<Semaphore>
 }
 
 async fn enter(tcp: Impatient<TcpStream>, entrance: Entrance, peer: Peer) {
-    let Some(acceptor) = entrance.tls.clone() else { return connection(tcp, entrance, peer).await };
+    match entrance.tls.clone() {
+        None => connection(tcp, entrance, peer).await,
+        // Apart, since it is large: a connection without TLS would else be, too.
+        Some(acceptor) => Box::pin(encrypted(acceptor, tcp, entrance, peer)).await,
+    }
+}
+
+async fn encrypted(acceptor: TlsAcceptor, tcp: Impatient<TcpStream>, entrance: Entrance, peer: Peer) {
     match tls::accept(&acceptor, tcp).await {
-        // Large: the buffers of TLS are in it.
-        Ok(stream) => Box::pin(connection(stream, entrance, peer)).await,
+        Ok(stream) => connection(stream, entrance, peer).await,
         Err(error) => tracing::debug!(%error, "a handshake failed"),
     }
 }

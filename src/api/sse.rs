@@ -63,19 +63,12 @@ impl Open {
 }
 
 fn message(frame: &Frame) -> Bytes {
-    let mut text = format!("event: message\nretry: {RETRY}\n").into_bytes();
-    if let Some(id) = &frame.id {
-        text.extend_from_slice(format!("id: {id}\n").as_bytes());
-    }
-    text.extend_from_slice(b"data: ");
-    text.extend_from_slice(&frame.data);
-    text.extend_from_slice(b"\n\n");
-    text.into()
+    let id = frame.id.as_ref().map(|id| format!("id: {id}\n")).unwrap_or_default();
+    let head = format!("event: message\nretry: {RETRY}\n{id}data: ");
+    [head.as_bytes(), &frame.data, b"\n\n"].concat().into()
 }
 
 fn failure(error: &ErrorBody) -> Bytes {
-    let mut text = format!("event: error\nretry: {RETRY}\ndata: ").into_bytes();
-    text.extend_from_slice(&error.envelope());
-    text.extend_from_slice(b"\n\n");
-    text.into()
+    let head = format!("event: error\nretry: {RETRY}\ndata: ");
+    [head.as_bytes(), &error.envelope(), b"\n\n"].concat().into()
 }

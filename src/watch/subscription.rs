@@ -58,6 +58,10 @@ impl<V> Subscription<V> {
     /// [`WatchError`] when the stream has ended; it stays so.
     pub fn try_next(&mut self) -> Result<Option<Frame<V>>, WatchError> {
         if let Some(frame) = self.opening.next() {
+            if self.opening.as_slice().is_empty() {
+                // Its memory would else be kept for as long as the watcher is there.
+                self.opening = Vec::new().into_iter();
+            }
             return Ok(Some(frame));
         }
         if self.caught_up_at.take_if(|at| *at <= self.position.n()).is_some() {
