@@ -47,7 +47,7 @@ pub(crate) fn frame(bytes: &[u8]) {
         body(input.get().as_bytes());
     }
     let error = ApiError::NoProcedure(asked.url.to_string()).body(&[]);
-    let event = Frame { id: Some(asked.id.to_string()), data: b"{}".to_vec(), is_return: false };
+    let event = Frame { id: Some(asked.id.to_string()), data: b"{}".to_vec().into(), is_return: false };
     let answers = [
         socket::result(&asked.id, b"{}"),
         socket::failure(&asked.id, &error),

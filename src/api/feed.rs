@@ -54,7 +54,7 @@ impl Feed {
             // The transport's own, not one that the procedure declares.
             error = &mut self.over => Next::Failed(error.body(&[])),
             frame = self.frames.next() => match frame {
-                Some(Ok(frame)) if frame.is_return => Next::Done(frame.data),
+                Some(Ok(frame)) if frame.is_return => Next::Done(frame.data.joined()),
                 Some(Ok(mut frame)) => {
                     // A line break would end the field; no id of ours has one.
                     frame.id = frame.id.filter(|id| !id.contains(['\n', '\r', '\0']));

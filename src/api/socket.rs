@@ -6,9 +6,10 @@ use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use axum::extract::ws::{Message, WebSocket, WebSocketUpgrade};
+use axum::extract::ws::{Message, Utf8Bytes, WebSocket, WebSocketUpgrade};
 use axum::extract::{FromRequestParts, State};
 use axum::response::Response;
+use bytes::Bytes;
 use futures::stream::{SplitSink, SplitStream};
 use futures::{SinkExt, StreamExt};
 use hyper::Method;
@@ -32,7 +33,7 @@ const PING: Duration = Duration::from_secs(20);
 /// How long it may say nothing at all.
 const SILENCE: Duration = Duration::from_secs(50);
 /// Bytes to read at once. Most sockets are idle, and each keeps as much.
-const READ: usize = 4 << 10;
+const READ: usize = 1 << 10;
 /// Bytes of small frames that are sent together.
 const WRITE: usize = 4 << 10;
 
@@ -48,7 +49,8 @@ pub(super) async fn upgrade(State(app): State<App>, mut parts: Parts) -> Respons
     let upgrade = upgrade.read_buffer_size(READ).write_buffer_size(WRITE).max_write_buffer_size(body.max(WRITE) * 16);
     upgrade.max_message_size(body).max_frame_size(body).on_upgrade(move |socket| async move {
         let ip = peer.as_ref().map(|peer| peer.ip);
-        serve(socket, app, ip).await;
+        // Apart, since the task that waits for the upgrade would else be large twice.
+        Box::pin(serve(socket, app, ip)).await;
         // The connection counts until here.
         drop(peer);
     })
@@ -67,11 +69,26 @@ async fn serve(socket: WebSocket, app: App, peer: Option<IpAddr>) {
     writing.await;
 }
 
-async fn write(mut sink: SplitSink<WebSocket, Message>, mut queue: mpsc::Receiver<Message>) {
-    while let Some(message) = queue.recv().await {
-        let mut next = Some(message);
-        while let Some(message) = next.take() {
-            if sink.feed(message).await.is_err() {
+/// What waits to be written. Smaller than a whole message of the library, of which every queue has room for 32.
+enum Outgoing {
+    Text(Utf8Bytes),
+    Ping,
+}
+
+impl From<Outgoing> for Message {
+    fn from(outgoing: Outgoing) -> Self {
+        match outgoing {
+            Outgoing::Text(text) => Self::Text(text),
+            Outgoing::Ping => Self::Ping(Bytes::new()),
+        }
+    }
+}
+
+async fn write(mut sink: SplitSink<WebSocket, Message>, mut queue: mpsc::Receiver<Outgoing>) {
+    while let Some(outgoing) = queue.recv().await {
+        let mut next = Some(outgoing);
+        while let Some(outgoing) = next.take() {
+            if sink.feed(outgoing.into()).await.is_err() {
                 return;
             }
             next = queue.try_recv().ok();
@@ -87,7 +104,7 @@ async fn write(mut sink: SplitSink<WebSocket, Message>, mut queue: mpsc::Receive
 struct Session {
     app: App,
     peer: Option<IpAddr>,
-    frames: mpsc::Sender<Message>,
+    frames: mpsc::Sender<Outgoing>,
     /// What is under way, by the client's ids.
     calls: HashMap<String, AbortHandle>,
     tasks: JoinSet<()>,
@@ -110,15 +127,16 @@ impl Session {
                 message = source.next() => {
                     heard = clock.monotonic();
                     match message {
-                        Some(Ok(Message::Text(text))) => self.take(&text).await,
-                        Some(Ok(Message::Binary(bytes))) => self.take_files(&bytes).await,
+                        // Apart, since a call is large and most of the time there is none.
+                        Some(Ok(Message::Text(text))) => Box::pin(self.take(&text)).await,
+                        Some(Ok(Message::Binary(bytes))) => Box::pin(self.take_files(&bytes)).await,
                         Some(Ok(Message::Ping(_) | Message::Pong(_))) => {}
                         Some(Ok(Message::Close(_)) | Err(_)) | None => break,
                     }
                 }
                 Some(ended) = self.tasks.join_next_with_id() => self.forget(ended.map_or_else(|error| error.id(), |(id, ())| id)),
                 _ = pings.tick() => {
-                    if clock.monotonic().saturating_sub(heard) > SILENCE || self.frames.send(Message::Ping(bytes::Bytes::new())).await.is_err() {
+                    if clock.monotonic().saturating_sub(heard) > SILENCE || self.frames.send(Outgoing::Ping).await.is_err() {
                         break;
                     }
                 }
@@ -209,12 +227,12 @@ impl Session {
 type Admitted = (&'static Descriptor, Call, Option<Vec<u8>>);
 
 /// Sends a frame; where the socket is gone, so is who waits for it.
-async fn send(frames: &mpsc::Sender<Message>, text: String) {
-    frames.send(Message::Text(text.into())).await.ok();
+async fn send(frames: &mpsc::Sender<Outgoing>, text: String) {
+    frames.send(Outgoing::Text(text.into())).await.ok();
 }
 
 /// Sends a stream to its end.
-async fn pump(frames: &mpsc::Sender<Message>, id: &str, mut feed: Feed) {
+async fn pump(frames: &mpsc::Sender<Outgoing>, id: &str, mut feed: Feed) {
     send(frames, frame::opening(id)).await;
     loop {
         match feed.next().await {

@@ -20,6 +20,8 @@ use crate::model::Caller;
 /// How long a stream may be silent; clients and proxies take longer silence for a dead peer, and writing to one is how
 /// the server notices it.
 const KEEP_ALIVE: Duration = Duration::from_secs(5);
+/// Bytes below which a piece is copied.
+const SMALL: usize = 512;
 const COMMENT: Bytes = Bytes::from_static(b": \n\n");
 
 /// The answer; the frames are dropped as soon as the client is gone, and so is the permit.
@@ -33,7 +35,7 @@ pub(super) fn response(
     // A client's call is done with the headers, which the first comment flushes.
     let opening = stream::once(async { COMMENT });
     let state = Open { feed: Feed::new(app, row, frames, caller, permit) };
-    let events = stream::unfold(Some(state), |state| async { Some(state?.next().await) });
+    let events = stream::unfold(Some(state), |state| async { Some(state?.next().await) }).flat_map(stream::iter);
     let chunks = opening.chain(events).map(Ok::<_, Infallible>);
     let mut response = Response::new(Body::from_stream(chunks));
     let headers = response.headers_mut();
@@ -48,24 +50,35 @@ struct Open {
 }
 
 impl Open {
-    /// The next chunk, and what is left of the stream after it.
-    async fn next(mut self) -> (Bytes, Option<Self>) {
+    /// The next chunks, and what is left of the stream after them.
+    async fn next(mut self) -> (Vec<Bytes>, Option<Self>) {
         tokio::select! {
             biased;
             next = self.feed.next() => match next {
                 Next::Frame(frame) => (message(&frame), Some(self)),
-                Next::Failed(error) => (failure(&error), None),
-                Next::Done(data) => ([b"event: done\ndata: ", &*data, b"\n\n"].concat().into(), None),
+                Next::Failed(error) => (vec![failure(&error)], None),
+                Next::Done(data) => (vec![[b"event: done\ndata: ", &*data, b"\n\n"].concat().into()], None),
             },
-            () = tokio::time::sleep(KEEP_ALIVE) => (COMMENT, Some(self)),
+            () = tokio::time::sleep(KEEP_ALIVE) => (vec![COMMENT], Some(self)),
         }
     }
 }
 
-fn message(frame: &Frame) -> Bytes {
+/// An event. What is large in it is shared with the other watchers; a chunk that is small costs more than its copy.
+fn message(frame: &Frame) -> Vec<Bytes> {
     let id = frame.id.as_ref().map(|id| format!("id: {id}\n")).unwrap_or_default();
     let head = format!("event: message\nretry: {RETRY}\n{id}data: ");
-    [head.as_bytes(), &frame.data, b"\n\n"].concat().into()
+    let (mut chunks, mut open) = (Vec::with_capacity(3), head.into_bytes());
+    for piece in frame.data.iter() {
+        if piece.len() < SMALL {
+            open.extend_from_slice(piece);
+        } else {
+            chunks.extend([std::mem::take(&mut open).into(), piece.clone()]);
+        }
+    }
+    open.extend_from_slice(b"\n\n");
+    chunks.push(open.into());
+    chunks
 }
 
 fn failure(error: &ErrorBody) -> Bytes {

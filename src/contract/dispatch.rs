@@ -13,6 +13,7 @@ use super::envelope::Envelope;
 use super::error::ApiError;
 use super::input::decode;
 use super::permit::{Names, ShownTo, permit, within};
+use super::pieces::{Pieces, ToPieces};
 use super::table::{Call, Descriptor, Events, Item, Procedures, procedures};
 use super::types::*;
 use super::upkeep::{PruneInput, SetWorkerInput};
@@ -35,7 +36,7 @@ pub struct Frame {
     /// Where to resume after it.
     pub id: Option<String>,
     /// `{"json": value}`.
-    pub data: Vec<u8>,
+    pub data: Pieces,
     /// It is what the stream returns: nothing comes after it. Streams of this house return nothing.
     pub is_return: bool,
 }
@@ -72,7 +73,7 @@ impl Service for Table {
 ///
 /// # Errors
 /// [`ApiError::Internal`]: the value cannot be written as JSON.
-fn envelope<T: Serialize>(value: &T) -> Result<Vec<u8>, ApiError> {
+pub(super) fn envelope<T: Serialize>(value: &T) -> Result<Vec<u8>, ApiError> {
     let mut body = b"{\"json\":".to_vec();
     let start = body.len();
     serde_json::to_writer(&mut body, value).map_err(|error| ApiError::Internal(format!("encoding: {error}")))?;
@@ -88,10 +89,10 @@ fn reply<T: Serialize + ShownTo>(value: T, caller: &Caller) -> Result<Reply, Api
     Ok(Reply::Json(envelope(&value.shown_to(caller).ok_or_else(hidden)?)?))
 }
 
-fn frames<T: Serialize + ShownTo + Send + 'static>(events: Events<T>, caller: Arc<Caller>) -> Reply {
+fn frames<T: ToPieces + ShownTo + Send + 'static>(events: Events<T>, caller: Arc<Caller>) -> Reply {
     let encode = move |item: Item<T>| {
         let value = item.value.shown_to(&caller)?;
-        Some(envelope(&value).map(|data| Frame { data, id: item.id, is_return: false }))
+        Some(value.to_pieces().map(|data| Frame { data, id: item.id, is_return: false }))
     };
     let encoded =
         move |item: Result<Item<T>, ApiError>| std::future::ready(item.map_or_else(|error| Some(Err(error)), &encode));

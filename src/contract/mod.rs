@@ -12,6 +12,7 @@ pub mod input;
 pub mod logs;
 pub mod openapi;
 pub mod permit;
+pub mod pieces;
 pub mod socket;
 pub mod table;
 pub mod types;

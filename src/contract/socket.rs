@@ -139,7 +139,7 @@ pub fn opening(id: &str) -> String {
 pub fn event(id: &str, frame: &Frame) -> String {
     let mut text = start(id, Some(EVENT), frame.data.len());
     text.extend_from_slice(b"{\"e\":\"message\",\"d\":");
-    text.extend_from_slice(&frame.data);
+    frame.data.iter().for_each(|piece| text.extend_from_slice(piece));
     text.extend_from_slice(b",\"m\":{");
     if let Some(event) = &frame.id {
         text.extend_from_slice(b"\"id\":");
@@ -240,7 +240,8 @@ mod tests {
     #[test]
     fn frames_are_json_whatever_the_id() {
         let id = "\"\\\n\u{1f600}";
-        let event = Frame { id: Some("b-1".to_owned()), data: br#"{"json":{"a":1}}"#.to_vec(), is_return: false };
+        let event =
+            Frame { id: Some("b-1".to_owned()), data: br#"{"json":{"a":1}}"#.to_vec().into(), is_return: false };
         for text in [result(id, b"{}"), opening(id), super::event(id, &event), ending(id, b"{}")] {
             let value: serde_json::Value = serde_json::from_str(&text).expect("JSON");
             assert_eq!(value["i"], id);

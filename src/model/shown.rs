@@ -17,7 +17,7 @@ use super::{View, mask};
 #[ts(as = "View", rename = "Workspace")]
 pub struct Shown {
     view: View,
-    json: OnceLock<Box<RawValue>>,
+    json: OnceLock<Arc<RawValue>>,
     /// The same for those who may only look, where that is another one.
     masked: OnceLock<Option<Arc<Shown>>>,
 }
@@ -28,6 +28,18 @@ impl Shown {
         self.json = OnceLock::new();
         self.masked = OnceLock::new();
         change(&mut self.view);
+    }
+
+    /// Its JSON, compact: written when it is first asked for, and shared by all who send it.
+    ///
+    /// # Errors
+    /// It cannot be written as JSON.
+    pub fn json(&self) -> serde_json::Result<&Arc<RawValue>> {
+        if let Some(json) = self.json.get() {
+            return Ok(json);
+        }
+        let json = to_raw_value(&self.view)?;
+        Ok(self.json.get_or_init(|| json.into()))
     }
 
     /// What those see of it who may only look: without what looks like a secret.
@@ -69,11 +81,7 @@ impl Eq for Shown {}
 /// Into compact JSON only, word for word; another form is written from the [`View`].
 impl Serialize for Shown {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        if let Some(json) = self.json.get() {
-            return json.serialize(serializer);
-        }
-        let json = to_raw_value(&self.view).map_err(ser::Error::custom)?;
-        self.json.get_or_init(|| json).serialize(serializer)
+        self.json().map_err(ser::Error::custom)?.serialize(serializer)
     }
 }
 

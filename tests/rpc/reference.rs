@@ -161,12 +161,12 @@ fn watch(input: &Value, resume: Option<&str>) -> Result<Frames, ApiError> {
     let past = [("created", "running"), ("status", "stopped"), ("status", "running")];
     let events = past.into_iter().enumerate().skip(after).take(limit).map(|(index, (kind, status))| {
         let value = json!({"json": {"type": kind, "workspace": alpha(status)}});
-        Ok(Frame { id: Some((index + 1).to_string()), data: value.to_string().into_bytes(), is_return: false })
+        Ok(Frame { id: Some((index + 1).to_string()), data: value.to_string().into_bytes().into(), is_return: false })
     });
     let events: Vec<Result<Frame, ApiError>> = events.collect();
     let returned = json!({"json": {"sent": events.len()}}).to_string().into_bytes();
     let end = match input["mode"].as_str() {
-        Some("done") => vec![Ok(Frame { id: None, data: returned, is_return: true })],
+        Some("done") => vec![Ok(Frame { id: None, data: returned.into(), is_return: true })],
         Some("typed-error") => vec![Err(ApiError::Unavailable("Docker daemon is not reachable".to_owned()))],
         Some("crash") => vec![Err(ApiError::Internal("a secret detail".to_owned()))],
         Some("quiet-end") => vec![],
