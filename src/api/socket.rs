@@ -34,8 +34,8 @@ const PING: Duration = Duration::from_secs(20);
 const SILENCE: Duration = Duration::from_secs(50);
 /// Bytes to read at once. Most sockets are idle, and each keeps as much.
 const READ: usize = 1 << 10;
-/// Bytes of small frames that are sent together.
-const WRITE: usize = 4 << 10;
+/// Bytes of small frames that are sent together; the buffer for them grows to this and one frame, and stays.
+const WRITE: usize = 1 << 10;
 
 /// Takes the upgrade, where the request is one.
 pub(super) async fn upgrade(State(app): State<App>, mut parts: Parts) -> Response {
