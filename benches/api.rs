@@ -68,6 +68,7 @@ async fn news(agent: &Agent) {
     let mut took = Vec::new();
     for round in 0..20 {
         counts.seen.store(0, Ordering::SeqCst);
+        counts.round.store(round + 1, Ordering::SeqCst);
         let name = format!("w{round:03}").parse().expect("a name");
         let began = Instant::now();
         // What is told of it first reaches all at once.
@@ -257,11 +258,13 @@ impl Transport {
     }
 }
 
-/// How many watchers have the list, and how many were told of a change since.
+/// How many watchers have the list, and how many were told of a change in this round, each counted once: a stop is
+/// several changes, and who is quick has the second before the last has the first.
 #[derive(Clone, Default)]
 struct Counts {
     ready: Arc<AtomicUsize>,
     seen: Arc<AtomicUsize>,
+    round: Arc<AtomicUsize>,
 }
 
 /// A connection that is kept.
@@ -303,7 +306,7 @@ fn length(answer: &[u8]) -> Option<usize> {
 /// Reads a watch and counts; looks at the beginning of what comes only, to leave the processor to the server.
 async fn follow(mut stream: TcpStream, counts: Counts) {
     let mut buffer = vec![0; 64 << 10];
-    let mut listed = false;
+    let (mut listed, mut told) = (false, 0);
     loop {
         let Ok(read @ 1..) = stream.read(&mut buffer).await else { return };
         let has = |what: &[u8], text: &[u8]| text.windows(what.len()).any(|window| window == what);
@@ -313,7 +316,10 @@ async fn follow(mut stream: TcpStream, counts: Counts) {
             buffer = vec![0; 8 << 10];
             counts.ready.fetch_add(1, Ordering::SeqCst);
         } else if listed && has(b"\"modified\"", &buffer[..read.min(200)]) {
-            counts.seen.fetch_add(1, Ordering::SeqCst);
+            let round = counts.round.load(Ordering::SeqCst);
+            if round > std::mem::replace(&mut told, round) {
+                counts.seen.fetch_add(1, Ordering::SeqCst);
+            }
         }
     }
 }

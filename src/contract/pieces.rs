@@ -13,7 +13,7 @@ use super::usage::Usage;
 use crate::model::Event;
 
 /// Bytes in a row.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Pieces(Vec<Bytes>);
 
 impl Pieces {
