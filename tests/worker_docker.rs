@@ -411,6 +411,8 @@ async fn a_container_that_dies_in_the_middle_of_a_hook_runs_it_again_at_its_next
     let hook = "echo create >>runs; [ $(wc -l <runs) = 2 ] || sleep 1000";
     let (made, client) = Box::start(&with_hooks(hook, "echo start >>runs")).await;
     wait_for(&client, "it runs", |seen| is(seen, TaskName::OnCreate, TaskState::Running)).await;
+    // "Running" is said before the shell has come to its first command.
+    until("its first command is done", || made.sh("cat /home/workspace/runs 2>/dev/null || true") == "create").await;
     docker(&["kill", &made.name]);
     docker(&["start", &made.name]);
     let client = made.client().await;

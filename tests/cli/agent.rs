@@ -31,9 +31,9 @@ pub(crate) const ID: &str = "0f3f1c52-8a6e-4f0e-9b53-6c9a1d2e3f40";
 pub(crate) struct Agent {
     pub(crate) folder: tempfile::TempDir,
     pub(crate) world: World,
-    address: std::net::SocketAddr,
+    pub(crate) address: std::net::SocketAddr,
     /// An admin's.
-    token: String,
+    pub(crate) token: String,
     shutdown: Shutdown,
     thread: Option<std::thread::JoinHandle<()>>,
 }

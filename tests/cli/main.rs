@@ -4,6 +4,7 @@
 
 mod agent;
 mod alone;
+mod openapi;
 mod tls;
 mod tokens;
 mod upkeep;

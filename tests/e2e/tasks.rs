@@ -152,7 +152,9 @@ async fn a_hook_may_flood_print_binary_daemonise_or_hang_and_the_workspace_is_as
     let sizes = sh(&agent, "stat -c %s /var/log/perry/hooks.log /var/log/perry/hooks.log.1").await;
     let sizes: Vec<u64> = sizes.lines().map(|size| size.parse().expect("a size")).collect();
     assert!(sizes.iter().all(|size| *size <= 1 << 20), "{sizes:?}");
-    assert_eq!(sh(&agent, "pgrep -c sleep").await, "3", "what went into the background goes on");
+    // The hook is said to run before its shell has come to the third sleep.
+    let three = "until [ $(pgrep -c sleep) -ge 3 ]; do :; done; pgrep -c sleep";
+    assert_eq!(sh(&agent, three).await, "3", "what went into the background goes on");
     agent.ok(&["stop", "a", "--wait"]).await;
     agent.delete("a").await;
 }
@@ -277,7 +279,9 @@ async fn a_machine_that_loses_power_in_the_middle_of_hooks_ends_them_when_it_is_
     agent
         .until("a", "the second hook runs", |view| is_ready(view) && is(view, TaskName::OnStart, TaskState::Running))
         .await;
-    sh(&agent, "echo >/home/workspace/again").await;
+    // "Running" is said before the shell has come to its first command.
+    let both = "{ read one && read two; } 2>/dev/null </home/workspace/runs";
+    sh(&agent, &format!("until {both}; do :; done; echo >/home/workspace/again")).await;
     agent.sigkill().await;
     machine.power_off().await;
     machine.power_on().await;
