@@ -46,7 +46,10 @@ pub(super) fn find(folder: &Path) -> Result<Client, Failure> {
         refuse_impostor(folder, &address)?;
     }
     let client = match id {
-        Some(id) => Client::only(&address, &id, &format!("the agent of {}", folder.display())),
+        Some(id) => {
+            let client = Client::only(&address, &id, &format!("the agent of {}", folder.display()));
+            certificate(folder).map_or(client.clone(), |certificate| client.trusting(&certificate))
+        }
         None => Client::new(&address),
     };
     let said = std::env::var(TOKEN).ok().filter(|token| !token.is_empty()).map(Secret);
@@ -54,6 +57,13 @@ pub(super) fn find(folder: &Path) -> Result<Client, Failure> {
         Some(token) => client.with_token(token),
         None => client,
     })
+}
+
+/// What the folder's own agent shows to prove that it is the one, where it speaks TLS. What cannot be read proves
+/// nothing; then it is believed only if the machine trusts its certificate.
+fn certificate(folder: &Path) -> Option<Vec<u8>> {
+    let config: Config = serde_json::from_slice(&std::fs::read(folder.join(CONFIG)).ok()?).ok()?;
+    std::fs::read(config.tls?.cert).ok()
 }
 
 /// The folder's own agent belongs to whom the folder's files belong to, or to root. Where it does not run, anybody on

@@ -4,7 +4,7 @@ use std::fmt;
 use std::io::{self, IsTerminal, Write};
 use std::process::ExitCode;
 
-use crate::client::ClientError;
+use crate::client::{ClientError, is_untrusted};
 use crate::contract::{Code, ErrorBody};
 use crate::model::manifest::BadManifest;
 
@@ -103,7 +103,9 @@ impl From<ClientError> for Failure {
                 let address = address.trim_start_matches("https://");
                 let own =
                     address.starts_with("127.") || address.starts_with("localhost:") || address.starts_with("[::1]");
-                if own {
+                if is_untrusted(source) {
+                    failure.hint("an agent answers there, with a certificate that this machine does not trust: SSL_CERT_FILE=FILE names one to trust")
+                } else if own {
                     failure.hint("start one: perry agent run")
                 } else {
                     failure.hint("start it there (perry agent run), or put another address into client.json")

@@ -34,6 +34,7 @@ pub use watch::Watch;
 
 use connection::{Connection, Only, Target};
 use tls::Tls;
+pub use tls::is_untrusted;
 
 /// How long an answer may take. Only `workspaces/exec` may take longer: as long as its command does.
 const ANSWER: Duration = Duration::from_secs(60);
@@ -57,14 +58,21 @@ struct Envelope<T> {
 impl Client {
     /// A client of whichever agent is at `host:port`, or `https://host:port`. Connects with the first call.
     pub fn new(address: &str) -> Self {
-        Self::to(Target { address: address.to_owned(), tls: Tls::of(address), only: None, token: None })
+        Self::to(Target { address: address.to_owned(), tls: Tls::of(address, None), only: None, token: None })
     }
 
     /// A client of the agent with this id, at `host:port` as far as one knows. Any other that answers there refuses every
     /// call before it does anything: [`ClientError::OtherAgent`], which calls the one that is meant by `name`.
     pub fn only(address: &str, id: &str, name: &str) -> Self {
         let only = Some(Only { id: id.to_owned(), name: name.to_owned() });
-        Self::to(Target { address: address.to_owned(), tls: Tls::of(address), only, token: None })
+        Self::to(Target { address: address.to_owned(), tls: Tls::of(address, None), only, token: None })
+    }
+
+    /// The same, which over TLS also takes whoever has the first of these certificates (PEM), whatever its names are: the
+    /// agent's own, of one whose folder is at hand.
+    #[must_use]
+    pub fn trusting(&self, own: &[u8]) -> Self {
+        Self::to(Target { tls: Tls::of(self.address(), Some(own)), ..Target::clone(&self.target) })
     }
 
     /// The same, which says who calls: this token goes with every request.
