@@ -2,8 +2,10 @@
 //! client of this crate and the stock client under node.
 
 mod agent;
+mod apply;
 mod attacks;
 mod client;
+mod host_right;
 mod node;
 mod openapi;
 mod procedures;

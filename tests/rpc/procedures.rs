@@ -7,43 +7,41 @@ use std::time::Duration;
 use futures::StreamExt;
 use perry::api::{Api, Intents};
 use perry::contract::*;
-use perry::controller::Preview;
 use perry::model::admission;
 use perry::model::observed::FileFault;
-use perry::model::{Issues, Reason, Run, Shown};
+use perry::model::{Issues, Run, Shown};
 use perry::runtime::RuntimeError;
 use perry::store::sim_disk::Fault;
 use perry::store::{SimDisk, Store};
-use serde_json::json;
 
 use crate::raw::PATIENCE;
-use crate::world::{World, call, event, host_ports, name, removal, world};
+use crate::world::{World, call, event, host_ports, name, world};
 
-fn create(text: &str) -> CreateInput {
+pub(crate) fn create(text: &str) -> CreateInput {
     CreateInput { name: name(text), clone: None, image: None, env: Default::default(), ports: Vec::new() }
 }
 
-fn start(text: &str) -> StartInput {
+pub(crate) fn start(text: &str) -> StartInput {
     StartInput::of(name(text))
 }
 
-fn named(text: &str) -> NameInput {
+pub(crate) fn named(text: &str) -> NameInput {
     NameInput { name: name(text) }
 }
 
-fn exec(text: &str) -> ExecInput {
+pub(crate) fn exec(text: &str) -> ExecInput {
     ExecInput { name: name(text), command: vec!["echo".to_owned(), "hi".to_owned()], timeout: None }
 }
 
-fn manifest(text: &str) -> ApplyInput {
+pub(crate) fn manifest(text: &str) -> ApplyInput {
     ApplyInput { manifest: Some(text.to_owned()), ..ApplyInput::default() }
 }
 
-fn document(name: &str, spec: &str) -> String {
+pub(crate) fn document(name: &str, spec: &str) -> String {
     format!("apiVersion: perry.dev/v1\nkind: Workspace\nmetadata: {{ name: {name} }}\nspec: {{ {spec} }}\n")
 }
 
-fn conflict<T>(result: Result<T, ApiError>) -> Conflict {
+pub(crate) fn conflict<T>(result: Result<T, ApiError>) -> Conflict {
     match result {
         Err(ApiError::Conflict(conflict)) => *conflict,
         Err(other) => panic!("{other:?}"),
@@ -51,7 +49,7 @@ fn conflict<T>(result: Result<T, ApiError>) -> Conflict {
     }
 }
 
-fn issues<T>(result: Result<T, ApiError>) -> Vec<(String, String)> {
+pub(crate) fn issues<T>(result: Result<T, ApiError>) -> Vec<(String, String)> {
     match result {
         Err(ApiError::BadRequest(Issues(issues))) => {
             issues.into_iter().map(|issue| (issue.path.join("."), issue.message)).collect()
@@ -61,12 +59,12 @@ fn issues<T>(result: Result<T, ApiError>) -> Vec<(String, String)> {
     }
 }
 
-fn code<T>(result: Result<T, ApiError>) -> Code {
+pub(crate) fn code<T>(result: Result<T, ApiError>) -> Code {
     result.map(drop).expect_err("an error").code()
 }
 
 /// Makes a workspace whose container is seen running.
-async fn running(world: &World, api: &Api, text: &str) -> Arc<Shown> {
+pub(crate) async fn running(world: &World, api: &Api, text: &str) -> Arc<Shown> {
     api.create_workspace(&call(), create(text)).await.expect("created");
     world.show(text, true);
     world.hub.get(text).expect("shown")
@@ -221,201 +219,6 @@ async fn delete_may_be_repeated_and_an_absent_one_is_not_found() {
     assert_eq!(world.commits(), 2);
     assert!(api.stop_workspace(&call(), named("a")).await.is_ok(), "it stops anyway");
     assert_eq!(code(api.delete_workspace(&call(), named("b")).await), Code::NotFound);
-}
-
-#[tokio::test]
-async fn documents_are_applied_all_or_none() {
-    let (world, api) = world();
-    let text = [document("a", ""), document("b", "image: 'UPPER CASE'"), document("c", "tools: ['']")].join("---\n");
-    let found = issues(api.apply_workspaces(&call(), manifest(&text)).await);
-    assert!(found.iter().any(|(path, _)| path == "1.spec.image"), "{found:?}");
-    assert!(found.iter().all(|(path, _)| !path.starts_with("0.")), "{found:?}");
-    assert_eq!((world.commits(), api.list_workspaces(&call(), NoInput {}).await.expect("a list").len()), (0, 0));
-    let text = [document("a", ""), document("b", "run: Stopped")].join("---\n");
-    let results = api.apply_workspaces(&call(), manifest(&text)).await.expect("applied").results;
-    let told: Vec<_> = results.iter().map(|it| (it.name.as_str(), it.change, it.workspace.is_some())).collect();
-    assert_eq!(told, [("a", Change::Created, true), ("b", Change::Created, true)]);
-    assert_eq!(world.commits(), 1, "one for all");
-    let results = api.apply_workspaces(&call(), manifest(&text)).await.expect("applied").results;
-    assert!(results.iter().all(|it| it.change == Change::Unchanged && it.workspace.is_some()));
-    assert_eq!(
-        (world.commits(), world.changed.lock().expect("changed").len()),
-        (1, 2),
-        "the same again writes nothing"
-    );
-}
-
-#[tokio::test]
-async fn what_is_applied_is_either_a_text_or_an_object() {
-    let (_, api) = world();
-    let workspace =
-        json!({"apiVersion": "perry.dev/v1", "kind": "Workspace", "metadata": {"name": "a"}, "spec": {"imgae": "x"}});
-    let object = ApplyInput { workspace: Some(workspace.clone()), ..ApplyInput::default() };
-    let found = issues(api.apply_workspaces(&call(), object.clone()).await);
-    assert_eq!(found[0].0, "workspace.spec");
-    assert!(!found[0].1.contains("line") && found[0].1.contains("image"), "{found:?}");
-    assert_eq!(issues(api.apply_workspaces(&call(), ApplyInput::default()).await).len(), 1);
-    let both = ApplyInput { manifest: Some(document("a", "")), ..object };
-    assert_eq!(issues(api.apply_workspaces(&call(), both).await).len(), 1);
-    for odd in [json!([]), json!("a"), json!(null), json!([workspace.clone(), workspace])] {
-        let input = ApplyInput { workspace: Some(odd.clone()), ..ApplyInput::default() };
-        assert!(api.apply_workspaces(&call(), input).await.is_err(), "{odd}");
-    }
-    let found = issues(api.apply_workspaces(&call(), manifest("spec: {}")).await);
-    assert!(found.iter().any(|(_, message)| message.contains("line 1")), "{found:?}");
-}
-
-#[tokio::test]
-async fn a_dry_run_and_a_plan_say_what_would_be_done_and_do_nothing() {
-    let (world, api) = world();
-    running(&world, &api, "a").await;
-    *world.look.lock().expect("look") =
-        Box::new(|_| Preview { actions: vec![removal()], blocked: None, replaces: Some(true) });
-    let text = [document("a", "image: other"), document("b", "")].join("---\n");
-    let dry = ApplyInput { dry_run: true, ..manifest(&text) };
-    for output in [api.apply_workspaces(&call(), dry).await, api.plan_workspaces(&call(), manifest(&text)).await] {
-        let results = output.expect("answered").results;
-        assert_eq!((results[0].change, results[0].replaces), (Change::Configured, Some(true)));
-        assert_eq!(results[0].workspace.as_ref().map(|view| view.generation), Some(1), "as it is now");
-        assert_eq!((results[1].change, results[1].workspace.is_none()), (Change::Created, true));
-        let action = &results[0].actions[0];
-        assert_eq!((action.step.as_str(), action.text.as_str()), ("remove", "remove container abc123def456"));
-        assert!(action.disruptive);
-    }
-    assert_eq!((world.commits(), world.intent("b")), (1, None));
-}
-
-#[tokio::test]
-async fn running_work_is_not_ended_unasked() {
-    let (world, api) = world();
-    running(&world, &api, "a").await;
-    *world.look.lock().expect("look") = Box::new(|workspace| Preview {
-        actions: vec![removal()],
-        blocked: None,
-        replaces: Some(workspace.metadata.name.as_str() == "a"),
-    });
-    let text = [document("b", ""), document("a", "image: other")].join("---\n");
-    let refused = conflict(api.apply_workspaces(&call(), manifest(&text)).await);
-    assert_eq!((refused.reason, refused.name.as_str(), refused.document), (ConflictReason::NeedsReplace, "a", Some(1)));
-    assert_eq!(refused.actions, ["remove container abc123def456"]);
-    assert!(refused.hint.is_some_and(|hint| hint.contains("--replace")));
-    assert_eq!((world.commits(), world.intent("b")), (1, None), "nothing of it was done");
-    let allowed = ApplyInput { allow_replace: true, ..manifest(&text) };
-    let results = api.apply_workspaces(&call(), allowed).await.expect("allowed").results;
-    assert_eq!((results[1].change, results[1].replaces), (Change::Configured, Some(true)));
-    // What was admitted once is not asked about again while it is under way.
-    let results = api.apply_workspaces(&call(), manifest(&text)).await.expect("so already").results;
-    assert!(results.iter().all(|it| it.change == Change::Unchanged));
-}
-
-#[tokio::test]
-async fn work_that_may_end_once_the_engine_answers_again_is_not_ended_unasked_either() {
-    let (world, api) = world();
-    running(&world, &api, "a").await;
-    let reason = Reason::new("EngineUnreachable", "unix:///x: connection refused");
-    *world.look.lock().expect("look") = Box::new(move |workspace| {
-        let may_be = workspace.metadata.name.as_str() == "a" && workspace.spec.image.as_deref() == Some("other");
-        Preview {
-            actions: Vec::new(),
-            blocked: Some(reason.clone()),
-            replaces: if may_be { None } else { Some(false) },
-        }
-    });
-    let text = [document("b", ""), document("a", "image: other")].join("---\n");
-    let refused = conflict(api.apply_workspaces(&call(), manifest(&text)).await);
-    assert_eq!((refused.reason, refused.name.as_str(), refused.document), (ConflictReason::NeedsReplace, "a", Some(1)));
-    assert_eq!(
-        refused.message,
-        "this change needs a new container for a, and it is not known whether work in the present one would end: \
-         the engine does not answer (unix:///x: connection refused)"
-    );
-    assert!(refused.actions.is_empty() && refused.hint.is_some_and(|hint| hint.contains("--replace")));
-    assert_eq!((world.commits(), world.intent("b")), (1, None), "nothing of it was done");
-    let dry = ApplyInput { dry_run: true, ..manifest(&text) };
-    let planned = api.apply_workspaces(&call(), dry).await.expect("looked").results;
-    assert_eq!((planned[0].replaces, planned[1].replaces), (Some(false), None));
-    // What needs no other container is taken.
-    let tools =
-        api.apply_workspaces(&call(), manifest(&document("a", "tools: [claude]"))).await.expect("taken").results;
-    assert_eq!((tools[0].change, tools[0].replaces), (Change::Configured, Some(false)));
-    let allowed = ApplyInput { allow_replace: true, ..manifest(&text) };
-    let results = api.apply_workspaces(&call(), allowed).await.expect("allowed").results;
-    assert_eq!((results[1].change, results[1].replaces), (Change::Configured, None));
-}
-
-#[tokio::test(start_paused = true)]
-async fn a_look_that_takes_too_long_is_as_good_as_none() {
-    let (world, api) = world();
-    running(&world, &api, "a").await;
-    *world.silent.lock().expect("silent") = true;
-    *world.other_container.lock().expect("other_container") = true;
-    let refused = conflict(api.apply_workspaces(&call(), manifest(&document("a", "image: other"))).await);
-    assert_eq!(refused.reason, ConflictReason::NeedsReplace);
-    assert!(refused.message.ends_with("would end: the engine did not answer in time"), "{}", refused.message);
-    *world.other_container.lock().expect("other_container") = false;
-    api.apply_workspaces(&call(), manifest(&document("a", "image: other"))).await.expect("taken");
-    assert_eq!(world.commits(), 2);
-}
-
-#[tokio::test]
-async fn generations_guard_against_lost_updates() {
-    let (world, api) = world();
-    api.create_workspace(&call(), create("a")).await.expect("created");
-    let at = |generation, text: &str| ApplyInput { if_generation: Some(generation), ..manifest(text) };
-    let stale = conflict(api.apply_workspaces(&call(), at(7, &document("a", "image: x"))).await);
-    assert_eq!((stale.reason, stale.generation), (ConflictReason::StaleGeneration, Some(1)));
-    assert_eq!(conflict(api.apply_workspaces(&call(), at(0, &document("a", ""))).await).generation, Some(1));
-    let results =
-        api.apply_workspaces(&call(), at(1, &document("a", "image: x"))).await.expect("the right one").results;
-    assert_eq!(results[0].workspace.as_ref().map(|view| view.generation), Some(2));
-    let two = [document("a", ""), document("b", "")].join("---\n");
-    assert_eq!(issues(api.apply_workspaces(&call(), at(2, &two)).await)[0].0, "ifGeneration");
-    assert_eq!(world.commits(), 2);
-}
-
-#[tokio::test]
-async fn a_change_between_look_and_commit_makes_an_apply_look_again() {
-    let (world, api) = world();
-    running(&world, &api, "a").await;
-    let inner = world.clone();
-    *world.look.lock().expect("look") = Box::new(move |_| {
-        if inner.looks() == 1 {
-            // Somebody else stops it just now.
-            let mut state = inner.state.lock().expect("state");
-            let next = Arc::make_mut(&mut state);
-            admission::set_run(next, &name("a"), Run::Stopped, None).expect("accepted");
-        }
-        Preview { actions: Vec::new(), blocked: None, replaces: Some(inner.looks() == 1) }
-    });
-    let other = ApplyInput { allow_replace: true, ..manifest(&document("a", "image: other")) };
-    let results = api.apply_workspaces(&call(), other).await.expect("applied").results;
-    assert_eq!((world.looks(), results[0].replaces), (2, Some(false)), "the answer is about what was stored");
-    let intent = world.intent("a").expect("stored");
-    assert_eq!(
-        (intent.metadata.generation, intent.spec.run, intent.spec.image.as_deref()),
-        (3, Some(Run::Stopped), Some("other"))
-    );
-}
-
-#[tokio::test(start_paused = true)]
-async fn an_engine_that_says_nothing_holds_no_intent_up() {
-    let (world, api) = world();
-    *world.silent.lock().expect("silent") = true;
-    let results = api.apply_workspaces(&call(), manifest(&document("a", ""))).await.expect("accepted").results;
-    assert_eq!(results[0].blocked.as_ref().map(|blocked| blocked.reason.as_str()), Some("EngineSilent"));
-    assert_eq!(world.commits(), 1);
-}
-
-#[tokio::test]
-async fn why_nothing_can_be_done_is_said() {
-    let (world, api) = world();
-    let reason = Reason::new("EngineUnreachable", "connection refused").hint("start Docker");
-    *world.look.lock().expect("look") =
-        Box::new(move |_| Preview { actions: Vec::new(), blocked: Some(reason.clone()), replaces: Some(false) });
-    let results =
-        api.apply_workspaces(&call(), manifest(&document("a", ""))).await.expect("accepted all the same").results;
-    let blocked = results[0].blocked.as_ref().expect("said");
-    assert_eq!((blocked.message.as_str(), blocked.hint.as_deref()), ("connection refused", Some("start Docker")));
 }
 
 #[tokio::test]
@@ -588,67 +391,6 @@ async fn the_agent_says_who_it_is_and_what_it_cannot_see() {
     assert_eq!((info.docker, info.docker_error.as_deref(), info.orphans), (None, Some("connection refused"), None));
     api.kill_agent(&call(), NoInput {}).await.expect("accepted");
     tokio::time::timeout(PATIENCE, world.shutdown.begun()).await.expect("the end has begun");
-}
-
-/// A call by a user whose token does, or does not, allow what reaches the host.
-fn user(host: bool) -> Call {
-    Call::of(Arc::new(perry::model::Caller { host, ..crate::world::caller(perry::model::Role::User) }))
-}
-
-/// What a row with [`Reach::Host`] is asked to do in a privileged workspace.
-fn reaching(row: &Descriptor, workspace: &str) -> serde_json::Value {
-    match row.path {
-        "workspaces/create" => json!({ "name": workspace }),
-        "workspaces/start" => json!({ "name": workspace, "create": true }),
-        "workspaces/apply" => json!({ "manifest": document(workspace, "") }),
-        "workspaces/exec" => json!({ "name": "running", "command": ["id"] }),
-        other => panic!("{other} can reach the host: say here how"),
-    }
-}
-
-#[tokio::test]
-async fn every_procedure_that_can_reach_the_host_asks_whether_its_caller_may() {
-    let (world, api) = world();
-    running(&world, &api, "running").await;
-    let server: Arc<dyn Procedures> = Arc::new(api.clone());
-    let ask = |row: &'static Descriptor, call: Call, input: serde_json::Value| {
-        let server = server.clone();
-        async move {
-            let raw = serde_json::value::to_raw_value(&input).expect("JSON");
-            dispatch(&*server, row, &call, Some(&raw)).await.map(drop).map_err(|error| error.code())
-        }
-    };
-    let rows: Vec<_> = PROCEDURES.iter().filter(|row| row.reach == Reach::Host).collect();
-    assert!(rows.len() >= 4, "{rows:?}");
-    for (index, row) in rows.into_iter().enumerate() {
-        let name = format!("w{index}");
-        let refused = ask(row, user(false), reaching(row, &name)).await;
-        assert_eq!(refused, Err(Code::Forbidden), "{}", row.path);
-        assert!(world.intent(&name).is_none(), "{}: nothing was written", row.path);
-        assert_eq!(ask(row, user(true), reaching(row, &name)).await, Ok(()), "{}", row.path);
-        world.isolates.store(true, Ordering::SeqCst);
-        assert_eq!(ask(row, user(false), reaching(row, &format!("safe{index}"))).await, Ok(()), "{}", row.path);
-        world.isolates.store(false, Ordering::SeqCst);
-    }
-}
-
-#[tokio::test]
-async fn a_port_or_ssh_beyond_loopback_reaches_the_host_and_a_plain_workspace_does_not() {
-    let (_, api) = world();
-    for (spec, allowed) in [
-        ("docker: false", true),
-        ("docker: false, ports: [{ name: a, port: 1, bind: 127.0.0.1 }]", true),
-        ("docker: false, ports: [{ name: a, port: 1, bind: 0.0.0.0 }]", false),
-        ("docker: false, ssh: { bind: 0.0.0.0 }", false),
-        ("docker: false, ssh: { bind: '::1' }", true),
-        ("docker: true", false),
-    ] {
-        let input = manifest(&document("a", spec));
-        let dry = ApplyInput { dry_run: true, ..input.clone() };
-        assert!(api.apply_workspaces(&user(false), dry).await.is_ok(), "{spec}: looking is allowed");
-        let applied = api.apply_workspaces(&user(false), input).await;
-        assert_eq!(applied.is_ok(), allowed, "{spec}: {applied:?}");
-    }
 }
 
 #[tokio::test]
