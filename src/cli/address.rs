@@ -48,7 +48,12 @@ pub(super) fn find(folder: &Path) -> Result<Client, Failure> {
     let client = match id {
         Some(id) => {
             let client = Client::only(&address, &id, &format!("the agent of {}", folder.display()));
-            certificate(folder).map_or(client.clone(), |certificate| client.trusting(&certificate))
+            // Most agents speak no TLS, and then there is nothing to read.
+            let certificate = address.starts_with("https://").then(|| certificate(folder)).flatten();
+            match certificate {
+                Some(certificate) => client.trusting(&certificate),
+                None => client,
+            }
         }
         None => Client::new(&address),
     };

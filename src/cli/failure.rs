@@ -104,7 +104,7 @@ impl From<ClientError> for Failure {
                 let own =
                     address.starts_with("127.") || address.starts_with("localhost:") || address.starts_with("[::1]");
                 if is_untrusted(source) {
-                    failure.hint("an agent answers there, with a certificate that this machine does not trust: SSL_CERT_FILE=FILE names one to trust")
+                    failure.hint("this machine does not trust the certificate of what listens there: SSL_CERT_FILE=FILE names one to trust")
                 } else if own {
                     failure.hint("start one: perry agent run")
                 } else {
