@@ -15,6 +15,8 @@ pub mod permit;
 pub mod pieces;
 pub mod socket;
 pub mod table;
+pub mod terminal;
+pub mod terminals;
 pub mod types;
 pub mod typescript;
 pub mod upkeep;

@@ -38,6 +38,11 @@ pub const SOCKET_FOLDER: &str = "/run/perry";
 pub const SOCKET: &str = "/run/perry/worker.sock";
 /// Its name in [`SOCKET_FOLDER`].
 pub const SOCKET_NAME: &str = "worker.sock";
+/// The socket of the workspace's terminals, beside the other: see [`terminals`](super::terminals). A flood there holds up
+/// nothing else.
+pub const TERMINALS_SOCKET: &str = "/run/perry/terminals.sock";
+/// Its name in [`SOCKET_FOLDER`].
+pub const TERMINALS_SOCKET_NAME: &str = "terminals.sock";
 
 /// The socket of the ssh agent that git is lent while it clones.
 pub const SSH_AGENT_SOCKET: &str = "/run/perry-ssh/agent.sock";

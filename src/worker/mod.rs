@@ -21,6 +21,8 @@ pub mod init;
 pub mod keys;
 pub mod link;
 pub mod serve;
+mod socket;
+pub mod terminals;
 pub mod tools;
 
 use std::ffi::OsString;
@@ -38,6 +40,8 @@ pub fn run(args: &[OsString]) -> Option<ExitCode> {
     match verb.to_str()? {
         "init" => Some(init::run(rest)),
         "serve" => Some(serve::run()),
+        "terminals" => Some(terminals::run()),
+        "login" => Some(enter::login(rest)),
         "connect" => Some(connect::run()),
         "enter" => Some(enter::run(rest)),
         "clone" => Some(clone::run()),

@@ -19,6 +19,7 @@ impl Init {
     pub(super) fn start(&mut self, unit: Unit) {
         let started = match unit {
             Unit::Serve => self.start_serve(),
+            Unit::Terminals => self.start_terminals(),
             Unit::Sshd => self.start_sshd(),
             Unit::Containerd => self.start_containerd(),
             Unit::Dockerd => self.start_dockerd(),
@@ -39,6 +40,12 @@ impl Init {
         let pid = pid_of(&child);
         self.link = Some(Link::open(&mut child, pid, self.events.clone())?);
         Ok(pid)
+    }
+
+    fn start_terminals(&mut self) -> Result<i32, WorkerError> {
+        let mut command = Command::new("/proc/self/exe");
+        command.arg0("perry").args(["worker", "terminals"]);
+        Ok(pid_of(&self.spawn_logged(Unit::Terminals, &mut command)?))
     }
 
     fn start_sshd(&mut self) -> Result<i32, WorkerError> {
@@ -90,8 +97,8 @@ impl Init {
             Unit::Sshd => || probe::ssh(22),
             Unit::Containerd => || probe::listens(Path::new(dockerd::CONTAINERD_SOCKET)),
             Unit::Dockerd => || probe::docker(Path::new(probe::DOCKER_SOCKET)),
-            // It says so itself.
-            Unit::Serve => return,
+            // The one says so itself; the other is asked by those who come.
+            Unit::Serve | Unit::Terminals => return,
         };
         let events = self.events.clone();
         let tell = move |answers| events.send(Event::Probed(unit, pid, answers)).is_ok();
@@ -115,7 +122,7 @@ impl Init {
 /// Whether the image has it.
 pub(super) fn installed(unit: Unit) -> bool {
     match unit {
-        Unit::Serve => true,
+        Unit::Serve | Unit::Terminals => true,
         Unit::Sshd => sshd::find().is_some(),
         Unit::Dockerd => dockerd::find().is_some(),
         Unit::Containerd => dockerd::find_containerd().is_some() && dockerd::Settings::read().leaves_containerd_to_us(),

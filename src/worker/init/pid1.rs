@@ -104,6 +104,10 @@ impl Init {
                 self.ask(unit, *pid);
             }
         }
+        // It makes way for the new executable where it holds no terminal; else those go on, in the old one.
+        if let Some(pid) = self.supervisor.pid(Unit::Terminals) {
+            processes::send(pid, Signal::SIGHUP);
+        }
     }
 
     pub(super) fn clock(&self) -> &dyn Clock {
@@ -112,6 +116,7 @@ impl Init {
 
     fn follow_plan(&mut self) {
         self.supervisor.want(Unit::Serve, true);
+        self.supervisor.want(Unit::Terminals, true);
         self.supervisor.want(Unit::Sshd, true);
         self.supervisor.want(Unit::Dockerd, self.bootstrap.plan.docker);
         self.tasks.follow(&self.bootstrap.plan);

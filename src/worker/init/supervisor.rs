@@ -23,6 +23,8 @@ const GIVE_UP: u32 = 3;
 pub(super) enum Unit {
     /// `perry worker serve`.
     Serve,
+    /// `perry worker terminals`.
+    Terminals,
     /// The SSH server, or the generator of its host key.
     Sshd,
     /// What dockerd runs containers with.
@@ -33,12 +35,13 @@ pub(super) enum Unit {
 
 impl Unit {
     /// All of them, in the order in which they are started.
-    pub(super) const ALL: [Self; 4] = [Self::Serve, Self::Containerd, Self::Sshd, Self::Dockerd];
+    pub(super) const ALL: [Self; 5] = [Self::Serve, Self::Terminals, Self::Containerd, Self::Sshd, Self::Dockerd];
 
     /// What people call it.
     pub(super) fn name(self) -> &'static str {
         match self {
             Self::Serve => "serve",
+            Self::Terminals => "terminals",
             Self::Sshd => "sshd",
             Self::Containerd => "containerd",
             Self::Dockerd => "dockerd",

@@ -9,7 +9,7 @@ mod logs;
 mod pressure;
 mod relay;
 mod routes;
-mod socket;
+
 mod ssh_agent;
 mod usage;
 
@@ -37,7 +37,7 @@ use crate::contract::logs::FOLDER;
 use crate::contract::worker::{AUTHORIZED_KEYS, BOOTSTRAP, Bootstrap, EXECUTABLE, FILES_HASH, SOCKET};
 use crate::model::observed::FilesSeen;
 use crate::worker::link::{Request, Status};
-use crate::worker::{WorkerError, bootstrap, fail};
+use crate::worker::{WorkerError, bootstrap, fail, socket};
 
 /// Connections at a time; an agent needs one.
 const CONNECTIONS: usize = 64;

@@ -1,0 +1,148 @@
+//! The thread that follows all screens, off the way of the bytes: a viewer has them before they are looked at here.
+
+use std::collections::HashMap;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError, mpsc};
+use std::thread;
+
+use tokio::sync::{Notify, oneshot};
+
+use super::screen::Screen;
+use crate::contract::terminal::Size;
+use crate::worker::WorkerError;
+
+/// A terminal in this worker.
+pub(super) type Id = u64;
+
+enum Order {
+    Begin(Id, Size, usize, Arc<Seen>),
+    Feed(Id, Vec<u8>),
+    Resize(Id, Size),
+    Snapshot(Id, oneshot::Sender<Vec<u8>>),
+    End(Id),
+}
+
+/// What the thread has come to know of one terminal.
+#[derive(Debug, Default)]
+pub(super) struct Seen {
+    /// Bytes that were looked at.
+    parsed: AtomicU64,
+    told: Mutex<Told>,
+    changed: Notify,
+}
+
+#[derive(Debug, Default)]
+struct Told {
+    title: Option<String>,
+    replies: Vec<u8>,
+}
+
+impl Seen {
+    /// Bytes that were looked at since the beginning.
+    pub(super) fn parsed(&self) -> u64 {
+        self.parsed.load(Ordering::Acquire)
+    }
+
+    /// Waits until more was looked at, or something was heard.
+    pub(super) async fn changed(&self) {
+        self.changed.notified().await;
+    }
+
+    /// The title where it changed, and answers to what the program asked.
+    pub(super) fn take(&self) -> (Option<String>, Vec<u8>) {
+        let mut told = self.told.lock().unwrap_or_else(PoisonError::into_inner);
+        (told.title.take(), std::mem::take(&mut told.replies))
+    }
+}
+
+/// The way to the thread; it ends with the last of these.
+#[derive(Debug, Clone)]
+pub(super) struct Engine(mpsc::Sender<Order>);
+
+impl Engine {
+    /// Starts the thread.
+    ///
+    /// # Errors
+    /// There is no thread to be had.
+    pub(super) fn start() -> Result<Self, WorkerError> {
+        let (orders, taken) = mpsc::channel();
+        let follow = move || follow(&taken);
+        thread::Builder::new().name("screens".into()).spawn(follow).map_err(WorkerError::system("start a thread"))?;
+        Ok(Self(orders))
+    }
+
+    /// Begins to follow a terminal, whose screen takes at most `memory` bytes.
+    pub(super) fn begin(&self, id: Id, size: Size, memory: usize) -> Arc<Seen> {
+        let seen = Arc::<Seen>::default();
+        self.order(Order::Begin(id, size, memory, Arc::clone(&seen)));
+        seen
+    }
+
+    /// What the terminal has printed.
+    pub(super) fn feed(&self, id: Id, bytes: Vec<u8>) {
+        self.order(Order::Feed(id, bytes));
+    }
+
+    /// It has another size from here on.
+    pub(super) fn resize(&self, id: Id, size: Size) {
+        self.order(Order::Resize(id, size));
+    }
+
+    /// What it shows after all that was told before.
+    pub(super) async fn snapshot(&self, id: Id) -> Option<Vec<u8>> {
+        let (answer, snapshot) = oneshot::channel();
+        self.order(Order::Snapshot(id, answer));
+        snapshot.await.ok()
+    }
+
+    /// It is gone.
+    pub(super) fn end(&self, id: Id) {
+        self.order(Order::End(id));
+    }
+
+    fn order(&self, order: Order) {
+        // The thread ends with this end of the channel.
+        let _ = self.0.send(order);
+    }
+}
+
+fn follow(orders: &mpsc::Receiver<Order>) {
+    let mut screens: HashMap<Id, (Screen, Arc<Seen>)> = HashMap::new();
+    while let Ok(order) = orders.recv() {
+        match order {
+            Order::Begin(id, size, memory, seen) => {
+                screens.insert(id, (Screen::new(size, memory), seen));
+            }
+            Order::Feed(id, bytes) => {
+                if let Some((screen, seen)) = screens.get_mut(&id) {
+                    feed(screen, seen, &bytes);
+                }
+            }
+            Order::Resize(id, size) => {
+                if let Some((screen, _)) = screens.get_mut(&id) {
+                    screen.resize(size);
+                }
+            }
+            Order::Snapshot(id, answer) => {
+                if let Some((screen, _)) = screens.get_mut(&id) {
+                    // Whoever asked may have left.
+                    let _ = answer.send(screen.snapshot());
+                }
+            }
+            Order::End(id) => drop(screens.remove(&id)),
+        }
+    }
+}
+
+fn feed(screen: &mut Screen, seen: &Seen, bytes: &[u8]) {
+    screen.feed(bytes);
+    let heard = screen.heard();
+    if heard.title.is_some() || !heard.replies.is_empty() {
+        let mut told = seen.told.lock().unwrap_or_else(PoisonError::into_inner);
+        told.title = heard.title.or(told.title.take());
+        told.replies.extend(heard.replies);
+    }
+    seen.parsed.fetch_add(bytes.len() as u64, Ordering::Release);
+    seen.changed.notify_waiters();
+    seen.changed.notify_one();
+}

@@ -1,0 +1,112 @@
+//! `perry worker terminals`: the terminals of a workspace, over a Unix socket as [`crate::contract::terminals`] says.
+//!
+//! A process of its own beside [`serve`](super::serve), so that terminals outlive that one's end and a flood of output holds
+//! up nothing else. Bytes go from the program to its viewers on one thread ([`terminal`], [`flow`]); what a screen shows is
+//! followed on another ([`engine`], [`screen`]), from which a viewer that comes new gets a [`snapshot`].
+
+mod boundary;
+mod connection;
+mod engine;
+mod flow;
+mod host;
+mod input;
+mod pen;
+mod pty;
+mod ring;
+mod screen;
+mod snapshot;
+mod terminal;
+
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+use std::rc::Rc;
+use std::time::Duration;
+
+use tokio::net::UnixListener;
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::task::LocalSet;
+
+use self::engine::Engine;
+use self::host::Host;
+use super::{WorkerError, bootstrap, fail, socket};
+use crate::contract::worker::{BOOTSTRAP, TERMINALS_SOCKET};
+
+/// Connections at a time: all viewers of all terminals.
+const CONNECTIONS: usize = 2048;
+
+/// Where the terminals find their files; other places in tests.
+#[derive(Debug, Clone)]
+pub struct Places {
+    /// Where they are reached.
+    pub socket: PathBuf,
+    /// The bootstrap file.
+    pub bootstrap: PathBuf,
+    /// The executable that programs are entered through: this one.
+    pub own: PathBuf,
+}
+
+impl Default for Places {
+    fn default() -> Self {
+        Self { socket: TERMINALS_SOCKET.into(), bootstrap: BOOTSTRAP.into(), own: "/proc/self/exe".into() }
+    }
+}
+
+/// Serves until SIGTERM comes, or SIGHUP while there is no terminal.
+pub fn run() -> ExitCode {
+    let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
+        Ok(runtime) => runtime,
+        Err(source) => return fail(&WorkerError::System { what: "start the event loop", source }),
+    };
+    match LocalSet::new().block_on(&runtime, serve(&Places::default())) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => fail(&error),
+    }
+}
+
+/// Serves until SIGTERM comes, or SIGHUP while there is no terminal; within a [`LocalSet`].
+///
+/// # Errors
+/// The bootstrap is missing or broken, or the socket cannot be made.
+pub async fn serve(places: &Places) -> Result<(), WorkerError> {
+    let secret = bootstrap::read(&places.bootstrap)?.secret;
+    let mut children = signal(SignalKind::child()).map_err(WorkerError::system("await signals"))?;
+    let mut terminate = signal(SignalKind::terminate()).map_err(WorkerError::system("await signals"))?;
+    let mut replaced = signal(SignalKind::hangup()).map_err(WorkerError::system("await signals"))?;
+    let listener = socket::listen(Path::new(&places.socket))?;
+    let host = Rc::new(Host::new(secret, places.own.clone(), Engine::start()?));
+    let accepting = tokio::task::spawn_local(accept(listener, Rc::clone(&host)));
+    loop {
+        tokio::select! {
+            _ = children.recv() => host.reap(),
+            _ = terminate.recv() => break,
+            // There is a new executable: PID 1 starts that one.
+            _ = replaced.recv() => {
+                if host.terminals.borrow().is_empty() {
+                    break;
+                }
+            }
+        }
+    }
+    accepting.abort();
+    Ok(())
+}
+
+async fn accept(listener: UnixListener, host: Rc<Host>) {
+    let open = Rc::new(std::cell::Cell::new(0_usize));
+    loop {
+        let Ok((stream, _)) = listener.accept().await else {
+            // Out of descriptors: until one is free there is nothing to do.
+            tokio::time::sleep(Duration::from_millis(50)).await;
+            continue;
+        };
+        // A connection too many is closed at once.
+        if open.get() < CONNECTIONS {
+            open.set(open.get() + 1);
+            let (host, open) = (Rc::clone(&host), Rc::clone(&open));
+            tokio::task::spawn_local(async move {
+                connection::serve(host, stream).await;
+                open.set(open.get() - 1);
+            });
+        }
+    }
+}

@@ -1,0 +1,171 @@
+//! What a terminal shows, followed by `alacritty_terminal`: screen, scrollback, modes, title. What it cannot keep is
+//! listed in `specs/terminal.md`.
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use alacritty_terminal::event::{Event, EventListener};
+use alacritty_terminal::grid::Dimensions;
+use alacritty_terminal::term::{Config, Osc52, Term};
+use alacritty_terminal::vte::ansi::{Processor, Timeout};
+
+use super::boundary::Boundary;
+use super::snapshot;
+use crate::contract::terminal::Size;
+
+/// A cell of the engine, in bytes.
+const CELL: usize = 24;
+/// The most lines of scrollback: more would make a snapshot slow to read.
+const LINES_MAX: usize = 5_000;
+/// The longest title that is kept, in characters.
+const TITLE_MAX: usize = 256;
+/// Answers to questions of the program, in bytes: more are dropped.
+const REPLIES_MAX: usize = 4 << 10;
+
+/// How many lines of scrollback a terminal of this size may have within so many bytes.
+pub(super) fn lines_within(size: Size, bytes: usize) -> usize {
+    let row = usize::from(size.cols) * CELL + 32;
+    // The alternate screen has as many rows again.
+    let screens = 2 * usize::from(size.rows) * row;
+    (bytes.saturating_sub(screens) / row).min(LINES_MAX)
+}
+
+/// What a program tells or asks its terminal, beside what it prints.
+#[derive(Debug, Default)]
+pub(super) struct Heard {
+    /// Its title, where it changed.
+    pub(super) title: Option<String>,
+    /// What a terminal answers to its questions.
+    pub(super) replies: Vec<u8>,
+}
+
+#[derive(Debug, Clone, Default)]
+struct Listener(Arc<Mutex<Heard>>);
+
+impl EventListener for Listener {
+    fn send_event(&self, event: Event) {
+        let mut heard = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        match event {
+            Event::Title(title) => {
+                heard.title = Some(title.chars().filter(|c| !c.is_control()).take(TITLE_MAX).collect());
+            }
+            Event::ResetTitle => heard.title = Some(String::new()),
+            Event::PtyWrite(reply) if heard.replies.len() + reply.len() <= REPLIES_MAX => {
+                heard.replies.extend(reply.bytes());
+            }
+            _ => {}
+        }
+    }
+}
+
+/// Synchronized updates are shown as they come: a snapshot must hold them.
+#[derive(Debug, Default)]
+struct Never;
+
+impl Timeout for Never {
+    fn set_timeout(&mut self, _: Duration) {}
+    fn clear_timeout(&mut self) {}
+    fn pending_timeout(&self) -> bool {
+        false
+    }
+}
+
+impl Dimensions for Size {
+    fn total_lines(&self) -> usize {
+        self.screen_lines()
+    }
+    fn screen_lines(&self) -> usize {
+        usize::from(self.rows)
+    }
+    fn columns(&self) -> usize {
+        usize::from(self.cols)
+    }
+}
+
+/// One terminal's screen.
+pub(super) struct Screen {
+    term: Term<Listener>,
+    parser: Processor<Never>,
+    boundary: Boundary,
+    listener: Listener,
+    size: Size,
+    title: String,
+    memory: usize,
+}
+
+impl Screen {
+    /// An empty one, whose cells take at most `memory` bytes, as near as that can be told.
+    pub(super) fn new(size: Size, memory: usize) -> Self {
+        let (size, listener) = (usable(size), Listener::default());
+        let term = Term::new(config(size, memory), &size, listener.clone());
+        Self {
+            term,
+            parser: Processor::new(),
+            boundary: Boundary::default(),
+            listener,
+            size,
+            title: String::new(),
+            memory,
+        }
+    }
+
+    /// Shows what a program prints. Nothing that it prints can do more harm than that the screen begins anew.
+    pub(super) fn feed(&mut self, bytes: &[u8]) {
+        let fed = catch_unwind(AssertUnwindSafe(|| self.parser.advance(&mut self.term, bytes)));
+        if fed.is_err() {
+            *self = Self::new(self.size, self.memory);
+        }
+        self.boundary.feed(bytes);
+        let title = self.lock().title.clone();
+        self.title = title.unwrap_or(std::mem::take(&mut self.title));
+    }
+
+    /// Takes another size.
+    pub(super) fn resize(&mut self, size: Size) {
+        let size = usable(size);
+        let resized = catch_unwind(AssertUnwindSafe(|| {
+            self.term.resize(size);
+            self.term.set_options(config(size, self.memory));
+        }));
+        if resized.is_err() {
+            *self = Self::new(size, self.memory);
+        }
+        self.size = size;
+    }
+
+    /// What makes another terminal, reset and of the same size, show the same.
+    pub(super) fn snapshot(&mut self) -> Vec<u8> {
+        let mut bytes = snapshot::of(&mut self.term, &self.title);
+        bytes.extend_from_slice(self.boundary.begun());
+        bytes
+    }
+
+    /// What was told or asked since the last time.
+    pub(super) fn heard(&mut self) -> Heard {
+        std::mem::take(&mut *self.lock())
+    }
+
+    fn lock(&self) -> std::sync::MutexGuard<'_, Heard> {
+        self.listener.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// The engine has no screens with fewer than two columns.
+fn usable(size: Size) -> Size {
+    let Size { cols, rows } = size.clamped();
+    Size { cols: cols.max(2), rows }
+}
+
+fn config(size: Size, memory: usize) -> Config {
+    Config {
+        scrolling_history: lines_within(size, memory),
+        kitty_keyboard: true,
+        osc52: Osc52::Disabled,
+        ..Config::default()
+    }
+}
+
+#[cfg(test)]
+#[path = "screen_tests.rs"]
+mod tests;
