@@ -184,6 +184,7 @@ impl Agent {
             disk: Arc::new(Mutex::new(Box::new(OsDisk::new(folder)))),
         }));
         let router = api::router(api::Door {
+            terminals: procedures.clone(),
             service: Arc::new(Table(procedures)),
             guard: Guard::new(&self.identity.id, &hostname, listening.addresses(), &config.allowed_origins)?,
             auth: Auth::new(self.tokens.clone(), self.clock.clone()),

@@ -180,6 +180,14 @@ impl Attach for NoDoor {
         Err(RuntimeError::Failed("the engine is a fake".to_owned()))
     }
 
+    async fn terminals(
+        &self,
+        _: &Uid,
+        _: perry::contract::terminals::TerminalRequest,
+    ) -> Result<Box<dyn Duplex>, RuntimeError> {
+        Err(RuntimeError::Failed("not here".to_owned()))
+    }
+
     async fn logs(&self, _: &Uid, _: LogsWanted) -> Result<LogLines, RuntimeError> {
         Err(RuntimeError::Failed("the engine is a fake".to_owned()))
     }

@@ -12,7 +12,7 @@ use bollard::query_parameters::{
 };
 use bytes::Bytes;
 use futures::future::join_all;
-use perry::contract::worker::{BOOTSTRAP, Bootstrap, EXECUTABLE, SOCKET_FOLDER, SOCKET_NAME};
+use perry::contract::worker::{BOOTSTRAP, Bootstrap, EXECUTABLE, SOCKET_FOLDER, Socket};
 use perry::model::View;
 use perry::model::desired::WorkerPlan;
 use perry::runtime::executable::Executable;
@@ -83,7 +83,7 @@ impl Raw {
         let volumes = [format!("{name}-docker"), format!("{name}-home")];
         let folder = self.folder.join(slot.to_string());
         fs::create_dir_all(&folder).expect("made");
-        let socket = folder.join(SOCKET_NAME);
+        let socket = folder.join(Socket::Worker.file_name());
         fs::remove_file(&socket).ok();
         let body = self.body_with(&volumes, &folder, slot, with_worker);
         for volume in &volumes {

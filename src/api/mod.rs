@@ -24,6 +24,8 @@ mod rpc;
 mod socket;
 mod sse;
 mod stall;
+mod terminal;
+mod terminals;
 mod tls;
 mod tokens;
 mod upkeep;
@@ -51,6 +53,7 @@ pub use intent::{Edit, Intents};
 pub use listen::{ListenError, Listening, listen, serve};
 pub use metrics::Metrics;
 pub use procedures::{Api, Identity, Parts};
+pub use terminals::Terminals;
 pub use tls::TlsError;
 
 /// What bounds the HTTP side.
@@ -116,6 +119,8 @@ impl Default for Shutdown {
 
 /// What the HTTP side is made of.
 pub struct Door {
+    /// The terminals of workspaces.
+    pub terminals: Arc<dyn Terminals>,
     /// The procedures: [`Table`](crate::contract::Table) of an [`Api`], as a rule.
     pub service: Arc<dyn Service>,
     /// By which names it may be called, and from which pages.
@@ -137,6 +142,7 @@ pub struct Door {
 /// What every request needs.
 #[derive(Clone)]
 struct App {
+    terminals: Arc<dyn Terminals>,
     service: Arc<dyn Service>,
     guard: Arc<Guard>,
     auth: Auth,
@@ -150,14 +156,17 @@ struct App {
 
 /// The whole HTTP side of an agent.
 pub fn router(door: Door) -> Router {
-    let Door { service, guard, auth, records, clock, metrics, limits, shutdown } = door;
+    let Door { terminals, service, guard, auth, records, clock, metrics, limits, shutdown } = door;
     let streams = Arc::new(Semaphore::new(limits.streams));
-    let app = App { service, guard: Arc::new(guard), auth, records, clock, metrics, limits, streams, shutdown };
+    let app =
+        App { terminals, service, guard: Arc::new(guard), auth, records, clock, metrics, limits, streams, shutdown };
     Router::new()
         .route("/health", get(health))
         .route("/openapi.json", get(describe))
         .route("/metrics", get(metrics::page))
         .route("/rpc", any(socket::upgrade))
+        .route("/terminal/{name}", any(terminal::upgrade))
+        .route("/rpc/terminal/{name}", any(terminal::upgrade))
         .merge(page::routes())
         .fallback(rpc::entry)
         .layer(middleware::from_fn_with_state(app.clone(), guarded))

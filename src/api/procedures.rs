@@ -171,6 +171,22 @@ impl Procedures for Api {
         self.exec(call, input).await
     }
 
+    async fn list_terminals(&self, _: &Call, input: NameInput) -> Result<Vec<TerminalInfo>, ApiError> {
+        self.terminals_of(&input.name).await
+    }
+
+    async fn create_terminal(&self, call: &Call, input: CreateTerminalInput) -> Result<TerminalInfo, ApiError> {
+        self.begin_terminal(call, input).await
+    }
+
+    async fn rename_terminal(&self, _: &Call, input: RenameTerminalInput) -> Result<TerminalInfo, ApiError> {
+        self.name_terminal(input).await
+    }
+
+    async fn close_terminal(&self, _: &Call, input: CloseTerminalInput) -> Result<(), ApiError> {
+        self.end_terminal(input).await
+    }
+
     async fn disk_usage(&self, _: &Call, input: NameInput) -> Result<DiskUsage, ApiError> {
         self.disk(&input.name).await
     }

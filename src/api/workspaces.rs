@@ -104,7 +104,7 @@ impl Api {
 
     /// What is wanted of a workspace whose container runs. Where nobody can look at the engine its worker may answer all
     /// the same.
-    fn running(&self, name: &Name) -> Result<Arc<Workspace>, ApiError> {
+    pub(super) fn running(&self, name: &Name) -> Result<Arc<Workspace>, ApiError> {
         let intent = self.intent(name)?;
         let view = self.view_of(&intent)?;
         let running = view.condition(ConditionType::ContainerRunning);

@@ -29,12 +29,15 @@ mod prune;
 mod restart;
 mod schema;
 mod selector;
+mod shell;
 mod start;
 mod stop;
 mod sync;
 mod table;
+mod terminals;
 mod token;
 mod top;
+mod tty;
 mod values;
 mod version;
 mod wait;
@@ -78,6 +81,9 @@ enum Verb {
     Logs(logs::Logs),
     Top(top::Top),
     Exec(exec::Exec),
+    Shell(shell::Shell),
+    #[command(subcommand)]
+    Terminals(terminals::Terminals),
     Sync(sync::Sync),
     Why(why::Why),
     #[command(subcommand)]
@@ -171,6 +177,8 @@ async fn answer(verb: Verb, context: &Context) -> Outcome {
         Verb::Logs(verb) => verb.run(context).await,
         Verb::Top(verb) => verb.run(context).await,
         Verb::Exec(verb) => verb.run(context).await,
+        Verb::Shell(verb) => verb.run(context).await,
+        Verb::Terminals(verb) => verb.run(context).await,
         Verb::Sync(verb) => verb.run(context).await,
         Verb::Why(verb) => verb.run(context).await,
         Verb::Agent(verb) => verb.run(context).await,

@@ -69,21 +69,9 @@ pub(super) struct Connection {
 
 impl Connection {
     pub(super) async fn open(target: &Arc<Target>) -> Result<Self, ClientError> {
-        let address = target.address.as_str();
-        let unreachable = |source| ClientError::Unreachable { address: address.to_owned(), source };
-        let late = |_| io::Error::new(io::ErrorKind::TimedOut, "connecting took too long");
-        let connected = tokio::time::timeout(CONNECT, connect(target.host())).await.map_err(late);
-        let tcp = connected.and_then(|tcp| tcp).map_err(unreachable)?;
-        // Small requests must not wait for one another's acknowledgement.
-        tcp.set_nodelay(true).map_err(unreachable)?;
-        let cut = |source| ClientError::Cut { address: address.to_owned(), source: Some(source) };
-        let sender = match &target.tls {
-            None => speak(tcp).await.map_err(cut)?,
-            Some(tls) => {
-                let secured = tokio::time::timeout(CONNECT, tls.secure(target.host(), tcp)).await.map_err(late);
-                speak(secured.and_then(|stream| stream).map_err(unreachable)?).await.map_err(cut)?
-            }
-        };
+        let stream = open_stream(target).await?;
+        let cut = |source| ClientError::Cut { address: target.address.clone(), source: Some(source) };
+        let sender = speak(stream).await.map_err(cut)?;
         Ok(Self { target: target.clone(), sender })
     }
 
@@ -127,6 +115,28 @@ impl Connection {
         let cut = |source| ClientError::Cut { address: address.clone(), source: Some(source) };
         self.sender.ready().await.map_err(cut)?;
         self.sender.send_request(request).await.map_err(cut)
+    }
+}
+
+/// A two-way byte stream to an agent.
+pub(super) trait Duplex: AsyncRead + AsyncWrite + Send + Unpin {}
+
+impl<T: AsyncRead + AsyncWrite + Send + Unpin> Duplex for T {}
+
+/// Connects, over TLS where the address says so.
+pub(super) async fn open_stream(target: &Target) -> Result<Box<dyn Duplex>, ClientError> {
+    let unreachable = |source| ClientError::Unreachable { address: target.address.clone(), source };
+    let late = |_| io::Error::new(io::ErrorKind::TimedOut, "connecting took too long");
+    let connected = tokio::time::timeout(CONNECT, connect(target.host())).await.map_err(late);
+    let tcp = connected.and_then(|tcp| tcp).map_err(unreachable)?;
+    // Small requests must not wait for one another's acknowledgement.
+    tcp.set_nodelay(true).map_err(unreachable)?;
+    match &target.tls {
+        None => Ok(Box::new(tcp)),
+        Some(tls) => {
+            let secured = tokio::time::timeout(CONNECT, tls.secure(target.host(), tcp)).await.map_err(late);
+            Ok(Box::new(secured.and_then(|stream| stream).map_err(unreachable)?))
+        }
     }
 }
 

@@ -9,6 +9,7 @@ mod error;
 mod rows;
 mod sse;
 mod stream;
+mod terminal;
 mod tls;
 mod wait;
 mod watch;
@@ -29,6 +30,7 @@ pub use error::ClientError;
 pub use rows::{Listing, Row, RowCondition};
 pub use sse::{LineTooLong, Parser, SseEvent};
 pub use stream::EventStream;
+pub use terminal::{Ended, Heard, Session, TerminalSocket};
 pub use wait::{Goal, Progress, Wait};
 pub use watch::Watch;
 

@@ -115,6 +115,14 @@ pub enum ApiError {
     /// No token has the name.
     #[error("there is no token {0}")]
     NoToken(Name),
+    /// The workspace has no terminal of that name.
+    #[error("workspace {name} has no terminal {terminal}")]
+    NoTerminal {
+        /// The workspace.
+        name: Name,
+        /// The terminal.
+        terminal: Name,
+    },
     /// No procedure has the path.
     #[error("there is no procedure {0:?}")]
     NoProcedure(String),
@@ -169,7 +177,7 @@ impl ApiError {
             Self::BadRequest(_) | Self::Malformed => Code::BadRequest,
             Self::Unauthorized(_) => Code::Unauthorized,
             Self::Forbidden(_) => Code::Forbidden,
-            Self::NotFound(_) | Self::NoToken(_) | Self::NoProcedure(_) => Code::NotFound,
+            Self::NotFound(_) | Self::NoToken(_) | Self::NoTerminal { .. } | Self::NoProcedure(_) => Code::NotFound,
             Self::MethodNotSupported => Code::MethodNotSupported,
             Self::Timeout => Code::Timeout,
             Self::Conflict(_) => Code::Conflict,
@@ -201,6 +209,7 @@ impl ApiError {
             Self::NotFound(name) | Self::NoToken(name) | Self::PreconditionFailed { name, .. } => {
                 Some(json!({ "name": name }))
             }
+            Self::NoTerminal { name, terminal } => Some(json!({ "name": name, "terminal": terminal })),
             Self::Conflict(conflict) => serde_json::to_value(conflict).ok(),
             _ => None,
         }

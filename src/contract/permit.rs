@@ -9,6 +9,7 @@ use super::access::{ClaimInput, CreateTokenInput, NewToken, PairOffer, RevokeTok
 use super::error::ApiError;
 use super::logs::LogLine;
 use super::table::{Descriptor, Reach};
+use super::terminals::{CloseTerminalInput, CreateTerminalInput, RenameTerminalInput, TerminalInfo};
 use super::types::*;
 use super::upkeep::{ConfigShown, DoctorReport, Orphans, PruneInput, PruneOutput, SetWorkerInput};
 use super::usage::Usage;
@@ -80,7 +81,8 @@ macro_rules! names {
     };
 }
 names! {
-    one: NameInput, CreateInput, StartInput, RestartInput, ExecInput, LogsInput, CreateTokenInput, RevokeTokenInput;
+    one: NameInput, CreateInput, StartInput, RestartInput, ExecInput, LogsInput, CreateTokenInput, RevokeTokenInput,
+        CreateTerminalInput, RenameTerminalInput, CloseTerminalInput;
     none: NoInput, BuildInput, PruneInput, SetWorkerInput, ClaimInput
 }
 
@@ -127,6 +129,8 @@ shown_to_all!(
     Orphans,
     PruneOutput,
     NewToken,
+    TerminalInfo,
+    Vec<TerminalInfo>,
     Vec<TokenInfo>,
     TokenInfo,
     PairOffer

@@ -14,6 +14,7 @@ use schemars::{Schema, SchemaGenerator};
 use super::access::{ClaimInput, CreateTokenInput, NewToken, PairOffer, RevokeTokenInput, TokenInfo};
 use super::error::{ApiError, Code};
 use super::logs::LogLine;
+use super::terminals::{CloseTerminalInput, CreateTerminalInput, RenameTerminalInput, TerminalInfo};
 use super::types::*;
 use super::typescript::Declarations;
 use super::upkeep::{ConfigShown, DoctorReport, Orphans, PruneInput, PruneOutput, SetWorkerInput};
@@ -54,6 +55,18 @@ macro_rules! procedures {
                     [NotFound, PreconditionFailed, ServiceUnavailable];
                 /// Runs a command in a running workspace and waits for its end.
                 exec_workspace(ExecInput) -> ExecResponse, "workspaces/exec", Write, User, Host,
+                    [NotFound, PreconditionFailed, ServiceUnavailable];
+                /// The terminals of a running workspace, by name.
+                list_terminals(NameInput) -> Vec<TerminalInfo>, "terminals/list", Read, Viewer, Workspaces,
+                    [NotFound, PreconditionFailed, ServiceUnavailable];
+                /// Begins a terminal in a running workspace. Attaching to one that there is not begins it too.
+                create_terminal(CreateTerminalInput) -> TerminalInfo, "terminals/create", Write, User, Host,
+                    [NotFound, Conflict, PreconditionFailed, ServiceUnavailable];
+                /// Calls a terminal something else. Who looks at it goes on.
+                rename_terminal(RenameTerminalInput) -> TerminalInfo, "terminals/rename", Write, User, Workspaces,
+                    [NotFound, Conflict, PreconditionFailed, ServiceUnavailable];
+                /// Ends a terminal and what runs in it, as closing its window would.
+                close_terminal(CloseTerminalInput) -> (), "terminals/close", Write, User, Workspaces,
                     [NotFound, PreconditionFailed, ServiceUnavailable];
                 /// What a workspace occupies on disk, counted now: with many files it takes a while.
                 disk_usage(NameInput) -> DiskUsage, "workspaces/disk", Read, Viewer, Workspaces,

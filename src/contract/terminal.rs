@@ -3,7 +3,7 @@
 
 use std::fmt;
 
-use bytes::{BufMut, Bytes, BytesMut};
+use bytes::{Buf, BufMut, Bytes, BytesMut};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use ts_rs::TS;
@@ -324,6 +324,29 @@ impl ServerFrame {
     pub fn is_data(frame: &[u8]) -> bool {
         frame.len() >= DATA_HEAD && frame[0] == DATA
     }
+}
+
+/// Takes a whole frame off what has come on a stream, where each is behind its length.
+///
+/// # Errors
+/// It is longer than any frame may be.
+pub fn take_frame(buffer: &mut BytesMut) -> Result<Option<Bytes>, FrameError> {
+    let Some(length) = buffer.first_chunk::<4>() else { return Ok(None) };
+    let length = u32::from_le_bytes(*length) as usize;
+    if length > FRAME_MAX {
+        return Err(FrameError::TooLarge { got: length, max: FRAME_MAX });
+    }
+    if buffer.len() < 4 + length {
+        return Ok(None);
+    }
+    buffer.advance(4);
+    Ok(Some(buffer.split_to(length).freeze()))
+}
+
+/// Puts a frame behind its length at the end of what is to go on a stream.
+pub fn put_frame(buffer: &mut BytesMut, frame: &[u8]) {
+    buffer.put_u32_le(u32::try_from(frame.len()).unwrap_or(u32::MAX));
+    buffer.put_slice(frame);
 }
 
 fn split(frame: &Bytes) -> Result<(u8, Bytes), FrameError> {

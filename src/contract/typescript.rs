@@ -9,6 +9,7 @@ use ts_rs::{Config, TS, TypeVisitor};
 
 use super::error::{BadRequest, Code, Conflict, ErrorBody};
 use super::table::{Descriptor, PROCEDURES, Shape};
+use super::terminal::{Exit, Hello, Info};
 use crate::model::Role;
 
 const HEAD: &str = "// Made from the table of procedures in src/contract/table.rs: change it there, then run\n\
@@ -73,6 +74,9 @@ pub fn types() -> String {
     all.name::<ErrorBody>();
     all.name::<Conflict>();
     all.name::<BadRequest>();
+    all.name::<Hello>();
+    all.name::<Info>();
+    all.name::<Exit>();
     let declarations: Vec<String> = all.all.into_values().collect();
     format!("{HEAD}{}", declarations.join("\n"))
 }

@@ -16,6 +16,8 @@
 //!
 //! Errors are 400, 401, 404, 405, 413, 429 (64 commands or 64 watchers at a time) and 500, with a text/plain body.
 
+use std::path::{Path, PathBuf};
+
 use serde::{Deserialize, Serialize};
 use ts_rs::TS;
 
@@ -34,15 +36,29 @@ pub const AUTHORIZED_KEYS: &str = "/.perry/authorized_keys";
 pub const FILES_HASH: &str = "/.perry/files";
 /// The folder where the worker's socket is; where agent and engine share a machine, a folder of the host is mounted here.
 pub const SOCKET_FOLDER: &str = "/run/perry";
-/// The worker's socket.
-pub const SOCKET: &str = "/run/perry/worker.sock";
-/// Its name in [`SOCKET_FOLDER`].
-pub const SOCKET_NAME: &str = "worker.sock";
-/// The socket of the workspace's terminals, beside the other: see [`terminals`](super::terminals). A flood there holds up
-/// nothing else.
-pub const TERMINALS_SOCKET: &str = "/run/perry/terminals.sock";
-/// Its name in [`SOCKET_FOLDER`].
-pub const TERMINALS_SOCKET_NAME: &str = "terminals.sock";
+/// A socket of the worker's.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Socket {
+    /// For what this module tells.
+    Worker,
+    /// For terminals, so that a flood there holds up nothing else: see [`terminals`](super::terminals).
+    Terminals,
+}
+
+impl Socket {
+    /// Its name in [`SOCKET_FOLDER`].
+    pub fn file_name(self) -> &'static str {
+        match self {
+            Self::Worker => "worker.sock",
+            Self::Terminals => "terminals.sock",
+        }
+    }
+
+    /// Where it is within the workspace.
+    pub fn path(self) -> PathBuf {
+        Path::new(SOCKET_FOLDER).join(self.file_name())
+    }
+}
 
 /// The socket of the ssh agent that git is lent while it clones.
 pub const SSH_AGENT_SOCKET: &str = "/run/perry-ssh/agent.sock";

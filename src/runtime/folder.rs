@@ -12,7 +12,7 @@ use nix::fcntl::OFlag;
 use serde::{Deserialize, Serialize};
 use tokio::net::UnixStream;
 
-use crate::contract::worker::SOCKET_NAME;
+use crate::contract::worker::Socket;
 use crate::model::Uid;
 
 const RECORD: &str = "prepared.json";
@@ -115,23 +115,23 @@ impl Folder {
         }
     }
 
-    /// Connects to the worker's socket.
+    /// Connects to a socket of the worker's.
     ///
     /// The workspace's root could have put a link there that leads to a socket of the host, so no link is followed; and
     /// the path of a socket has at most 107 bytes, so the way goes through an open descriptor.
     ///
     /// # Errors
     /// There is no socket, or nobody listens.
-    pub async fn connect(&self) -> io::Result<UnixStream> {
-        let flags = OFlag::O_PATH | OFlag::O_NOFOLLOW;
+    pub async fn connect(&self, socket: Socket) -> io::Result<UnixStream> {
+        let (name, flags) = (socket.file_name(), OFlag::O_PATH | OFlag::O_NOFOLLOW);
         let folder = OpenOptions::new()
             .read(true)
             .custom_flags((flags | OFlag::O_DIRECTORY).bits())
             .open(self.socket_folder())?;
-        let path = format!("/proc/self/fd/{}/{SOCKET_NAME}", std::os::fd::AsRawFd::as_raw_fd(&folder));
+        let path = format!("/proc/self/fd/{}/{name}", std::os::fd::AsRawFd::as_raw_fd(&folder));
         let socket = OpenOptions::new().read(true).custom_flags(flags.bits()).open(path)?;
         if !socket.metadata()?.file_type().is_socket() {
-            return Err(io::Error::new(io::ErrorKind::InvalidInput, format!("{SOCKET_NAME} is no socket")));
+            return Err(io::Error::new(io::ErrorKind::InvalidInput, format!("{name} is no socket")));
         }
         UnixStream::connect(format!("/proc/self/fd/{}", std::os::fd::AsRawFd::as_raw_fd(&socket))).await
     }
@@ -156,7 +156,7 @@ mod tests {
         // Bound where the path is short, then moved.
         let short = tempfile::tempdir().expect("a folder");
         let listener = UnixListener::bind(short.path().join("s")).expect("a socket");
-        fs::rename(short.path().join("s"), folder.join(SOCKET_NAME)).expect("moved");
+        fs::rename(short.path().join("s"), folder.join(Socket::Worker.file_name())).expect("moved");
         listener
     }
 
@@ -189,23 +189,24 @@ mod tests {
     #[tokio::test]
     async fn a_socket_with_a_long_path_is_reached() {
         let (_run, folder) = folder();
-        assert_eq!(folder.connect().await.expect_err("none").kind(), io::ErrorKind::NotFound);
+        assert_eq!(folder.connect(Socket::Worker).await.expect_err("none").kind(), io::ErrorKind::NotFound);
         let listener = listen(&folder.socket_folder());
-        folder.connect().await.expect("connected");
+        folder.connect(Socket::Worker).await.expect("connected");
         listener.accept().expect("accepted");
         drop(listener);
-        assert_eq!(folder.connect().await.expect_err("closed").kind(), io::ErrorKind::ConnectionRefused);
+        assert_eq!(folder.connect(Socket::Worker).await.expect_err("closed").kind(), io::ErrorKind::ConnectionRefused);
     }
 
     #[tokio::test]
     async fn a_link_to_another_socket_is_not_followed() {
         let (run, folder) = folder();
         let _listener = listen(run.path());
-        symlink(run.path().join(SOCKET_NAME), folder.socket_folder().join(SOCKET_NAME)).expect("a link");
-        let error = folder.connect().await.expect_err("a link");
+        symlink(run.path().join(Socket::Worker.file_name()), folder.socket_folder().join(Socket::Worker.file_name()))
+            .expect("a link");
+        let error = folder.connect(Socket::Worker).await.expect_err("a link");
         assert!(error.to_string().contains("no socket"), "{error}");
         fs::remove_dir_all(folder.socket_folder()).expect("removed");
         symlink(run.path(), folder.socket_folder()).expect("a link");
-        folder.connect().await.expect_err("a link for the folder");
+        folder.connect(Socket::Worker).await.expect_err("a link for the folder");
     }
 }

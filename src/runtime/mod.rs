@@ -17,6 +17,7 @@ use async_trait::async_trait;
 use futures::Stream;
 use tokio::io::{AsyncRead, AsyncWrite};
 
+use crate::contract::terminals::TerminalRequest;
 use crate::contract::usage::Measured;
 use crate::contract::worker::{ExecRequest, ExecResponse};
 use crate::contract::{LogLine, LogSource};
@@ -130,6 +131,12 @@ pub trait Attach: Send + Sync {
     /// # Errors
     /// The workspace is not running or its worker does not listen.
     async fn dial(&self, uid: &Uid) -> Result<Box<dyn Duplex>, RuntimeError>;
+
+    /// A connection to the terminals of a workspace, on which this was asked: see [`terminals`](crate::contract::terminals).
+    ///
+    /// # Errors
+    /// The workspace is not running or its worker does not listen.
+    async fn terminals(&self, uid: &Uid, request: TerminalRequest) -> Result<Box<dyn Duplex>, RuntimeError>;
 
     /// Lines of a workspace's log. The container's own, and what is kept of a container that does not run, are read through
     /// the engine; the rest is told by the worker. Ends with what there is, with `follow` when the container ends.

@@ -1,6 +1,7 @@
-//! `perry worker connect`: bridges stdin and stdout to the worker's socket, for an agent that can reach the container only
+//! `perry worker connect [terminals]`: bridges stdin and stdout to the worker's socket, for an agent that can reach the container only
 //! through the engine's `exec`.
 
+use std::ffi::OsString;
 use std::fs::File;
 use std::io::{self, Read, Write};
 use std::net::Shutdown;
@@ -10,12 +11,13 @@ use std::path::Path;
 use std::process::ExitCode;
 use std::thread;
 
-use crate::contract::worker::SOCKET;
+use crate::contract::worker::Socket;
 use crate::worker::{WorkerError, fail};
 
 /// Bridges until the worker closes its side; 1 where it does not listen.
-pub fn run() -> ExitCode {
-    match bridge(Path::new(SOCKET)) {
+pub fn run(args: &[OsString]) -> ExitCode {
+    let socket = if args.first().is_some_and(|arg| arg == "terminals") { Socket::Terminals } else { Socket::Worker };
+    match bridge(&socket.path()) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => fail(&error),
     }

@@ -42,7 +42,7 @@ pub fn run(args: &[OsString]) -> Option<ExitCode> {
         "serve" => Some(serve::run()),
         "terminals" => Some(terminals::run()),
         "login" => Some(enter::login(rest)),
-        "connect" => Some(connect::run()),
+        "connect" => Some(connect::run(rest)),
         "enter" => Some(enter::run(rest)),
         "clone" => Some(clone::run()),
         "credential" => Some(clone::credential(rest.first().and_then(|verb| verb.to_str()))),

@@ -227,6 +227,14 @@ impl Attach for Echo {
         Err(RuntimeError::Failed("not here".to_owned()))
     }
 
+    async fn terminals(
+        &self,
+        _: &Uid,
+        _: perry::contract::terminals::TerminalRequest,
+    ) -> Result<Box<dyn Duplex>, RuntimeError> {
+        Err(RuntimeError::Failed("not here".to_owned()))
+    }
+
     async fn logs(&self, _: &Uid, wanted: LogsWanted) -> Result<LogLines, RuntimeError> {
         let from = wanted.source.as_str();
         let lines = (1..=3).map(|number| format!("line {number} of {from}\u{1b}[2J"));

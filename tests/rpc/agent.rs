@@ -79,6 +79,7 @@ impl Common {
         let address = listening.addresses()[0];
         let records = Arc::new(Kept::default());
         let router = api::router(Door {
+            terminals: Arc::new(Nowhere),
             service,
             guard: Guard::new(ID, "devbox", listening.addresses(), &config.allowed_origins).expect("good origins"),
             auth: Auth::new(tokens.clone(), clock.clone()),
@@ -243,6 +244,22 @@ impl Fake {
 
 #[async_trait]
 impl Procedures for Fake {
+    async fn list_terminals(&self, _: &Call, input: NameInput) -> Result<Vec<TerminalInfo>, ApiError> {
+        self.get(&input.name).map(|_| Vec::new())
+    }
+
+    async fn create_terminal(&self, _: &Call, input: CreateTerminalInput) -> Result<TerminalInfo, ApiError> {
+        Err(ApiError::NoTerminal { name: input.name, terminal: input.terminal })
+    }
+
+    async fn rename_terminal(&self, _: &Call, input: RenameTerminalInput) -> Result<TerminalInfo, ApiError> {
+        Err(ApiError::NoTerminal { name: input.name, terminal: input.terminal })
+    }
+
+    async fn close_terminal(&self, _: &Call, input: CloseTerminalInput) -> Result<(), ApiError> {
+        Err(ApiError::NoTerminal { name: input.name, terminal: input.terminal })
+    }
+
     async fn list_workspaces(&self, _: &Call, _: NoInput) -> Result<Vec<Arc<Shown>>, ApiError> {
         Ok(self.hub.list().0)
     }
@@ -422,5 +439,24 @@ fn kind(kind: FrameKind) -> WatchKind {
         FrameKind::Modified => WatchKind::Modified,
         FrameKind::Deleted => WatchKind::Deleted,
         FrameKind::Bookmark => WatchKind::Bookmark,
+    }
+}
+
+/// No terminals.
+struct Nowhere;
+
+#[async_trait::async_trait]
+impl api::Terminals for Nowhere {
+    async fn attach(
+        &self,
+        _: &Call,
+        _: &Name,
+        _: perry::contract::terminal::Hello,
+    ) -> Result<Box<dyn perry::runtime::Duplex>, ApiError> {
+        Err(ApiError::Unavailable("nowhere".to_owned()))
+    }
+
+    fn is_running(&self, _: &Name) -> bool {
+        false
     }
 }

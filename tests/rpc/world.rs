@@ -300,6 +300,14 @@ impl Attach for Door {
         Err(RuntimeError::Failed("not here".to_owned()))
     }
 
+    async fn terminals(
+        &self,
+        _: &Uid,
+        _: perry::contract::terminals::TerminalRequest,
+    ) -> Result<Box<dyn Duplex>, RuntimeError> {
+        Err(RuntimeError::Failed("not here".to_owned()))
+    }
+
     async fn exec(&self, _: &Uid, request: ExecRequest) -> Result<ExecResponse, RuntimeError> {
         let permit = self.0.commands.acquire().await.expect("open");
         let result = (self.0.run.lock().expect("run"))(&request);

@@ -47,6 +47,7 @@ use super::hints::Hints;
 use super::link::Links;
 use super::secret::Key;
 use super::{Attach, Duplex, Hint, LogLines, LogsWanted, Orphans, Progress, Runtime, RuntimeError};
+use crate::contract::terminals::TerminalRequest;
 use crate::contract::usage::Measured;
 use crate::contract::worker::{ExecRequest, ExecResponse};
 use crate::model::observed::{EngineSeen, FileFault, Seen};
@@ -196,6 +197,10 @@ impl Runtime for Docker {
 impl Attach for Docker {
     async fn dial(&self, uid: &Uid) -> Result<Box<dyn Duplex>, RuntimeError> {
         self.links.dial(uid).await
+    }
+
+    async fn terminals(&self, uid: &Uid, request: TerminalRequest) -> Result<Box<dyn Duplex>, RuntimeError> {
+        self.links.terminals(uid, request).await
     }
 
     async fn logs(&self, uid: &Uid, wanted: LogsWanted) -> Result<LogLines, RuntimeError> {

@@ -13,7 +13,7 @@ use futures::Stream;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 use super::engine::{Engine, LOOK_LIMIT};
-use crate::contract::worker::EXECUTABLE;
+use crate::contract::worker::{EXECUTABLE, Socket};
 use crate::model::Uid;
 use crate::runtime::folder::Folder;
 use crate::runtime::link::Dial;
@@ -30,17 +30,21 @@ impl Dial for Ways {
         self.engine.session().await.is_ok_and(|session| session.local)
     }
 
-    async fn socket(&self, uid: &Uid) -> Result<Box<dyn Duplex>, RuntimeError> {
-        let connect = async { Folder::new(&self.run_folder, uid)?.connect().await };
+    async fn socket(&self, uid: &Uid, socket: Socket) -> Result<Box<dyn Duplex>, RuntimeError> {
+        let connect = async { Folder::new(&self.run_folder, uid)?.connect(socket).await };
         match connect.await {
             Ok(stream) => Ok(Box::new(stream)),
             Err(error) => Err(RuntimeError::Failed(format!("the worker's socket cannot be reached: {error}"))),
         }
     }
 
-    async fn bridge(&self, container: &str) -> Result<Box<dyn Duplex>, RuntimeError> {
+    async fn bridge(&self, container: &str, socket: Socket) -> Result<Box<dyn Duplex>, RuntimeError> {
+        let mut command = vec![EXECUTABLE, "worker", "connect"];
+        if socket == Socket::Terminals {
+            command.push("terminals");
+        }
         let options = CreateExecOptions {
-            cmd: Some(vec![EXECUTABLE, "worker", "connect"]),
+            cmd: Some(command),
             user: Some("0:0"),
             attach_stdin: Some(true),
             attach_stdout: Some(true),

@@ -9,6 +9,7 @@ use tokio::task::JoinHandle;
 
 use super::client::{Client, LinkError};
 use super::{Dial, Target};
+use crate::contract::worker::Socket;
 use crate::model::observed::WorkerSeen;
 use crate::runtime::hints::Hints;
 
@@ -72,7 +73,11 @@ async fn follow(
     hints: &Hints,
     ssh_agent: Option<&Path>,
 ) -> Result<(), LinkError> {
-    let stream = if bridged { dial.bridge(&target.container).await } else { dial.socket(&target.uid).await };
+    let stream = if bridged {
+        dial.bridge(&target.container, Socket::Worker).await
+    } else {
+        dial.socket(&target.uid, Socket::Worker).await
+    };
     let (client, _driver) = Client::open(stream.map_err(|error| LinkError::Lost(error.to_string()))?, secret).await?;
     let mut watch = client.watch().await?;
     let _lent = ssh_agent.map(|socket| Lent(tokio::spawn(super::ssh_agent::answer(client.clone(), socket.to_owned()))));

@@ -14,6 +14,7 @@ use bytes::Bytes;
 use futures::{StreamExt as _, stream};
 use hyper::Method;
 use serde::de::DeserializeOwned;
+use tokio::io::AsyncWriteExt as _;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
@@ -24,8 +25,9 @@ use super::hints::Hints;
 use super::secret::Key;
 use super::{Duplex, LogLines, LogsWanted, RuntimeError};
 use crate::contract::LogLine;
+use crate::contract::terminals::{Opening, TerminalRequest};
 use crate::contract::usage::Measured;
-use crate::contract::worker::{ExecRequest, ExecResponse};
+use crate::contract::worker::{ExecRequest, ExecResponse, Socket};
 use crate::model::desired::{Owner, WorkerPlan};
 use crate::model::observed::{FileFault, WorkerSeen};
 use crate::model::{Name, Uid};
@@ -43,17 +45,17 @@ pub trait Dial: Send + Sync {
     /// Whether engine and agent share a machine, so that the socket can be reached.
     async fn shares_machine(&self) -> bool;
 
-    /// Connects to the worker's socket in the workspace's folder.
+    /// Connects to a socket of the worker's in the workspace's folder.
     ///
     /// # Errors
     /// There is none, or nobody listens.
-    async fn socket(&self, uid: &Uid) -> Result<Box<dyn Duplex>, RuntimeError>;
+    async fn socket(&self, uid: &Uid, socket: Socket) -> Result<Box<dyn Duplex>, RuntimeError>;
 
-    /// Connects through a process inside the container.
+    /// Connects to a socket of the worker's through a process inside the container.
     ///
     /// # Errors
     /// It cannot be started.
-    async fn bridge(&self, container: &str) -> Result<Box<dyn Duplex>, RuntimeError>;
+    async fn bridge(&self, container: &str, socket: Socket) -> Result<Box<dyn Duplex>, RuntimeError>;
 }
 
 /// Whose worker a link leads to.
@@ -129,13 +131,33 @@ impl Links {
     /// # Errors
     /// The workspace is not running or its worker does not listen.
     pub async fn dial(&self, uid: &Uid) -> Result<Box<dyn Duplex>, RuntimeError> {
+        self.connect(uid, Socket::Worker).await
+    }
+
+    /// A connection to the terminals of a workspace, on which this was asked.
+    ///
+    /// # Errors
+    /// The workspace is not running or its worker does not listen.
+    pub async fn terminals(&self, uid: &Uid, request: TerminalRequest) -> Result<Box<dyn Duplex>, RuntimeError> {
+        let mut stream = self.connect(uid, Socket::Terminals).await?;
+        let opening = Opening { secret: self.key.secret(uid), request };
+        let opening = serde_json::to_vec(&opening).expect("an opening has only texts for keys");
+        let length = u32::try_from(opening.len()).expect("clients say no more than a frame has room for");
+        let mut frame = length.to_le_bytes().to_vec();
+        frame.extend(opening);
+        let sent = stream.write_all(&frame).await;
+        sent.map_err(|error| RuntimeError::Failed(format!("the terminals do not answer: {error}")))?;
+        Ok(stream)
+    }
+
+    async fn connect(&self, uid: &Uid, socket: Socket) -> Result<Box<dyn Duplex>, RuntimeError> {
         let container = self.links().get(uid).map(|link| link.target.container.clone()).ok_or_else(not_running)?;
         if self.dial.shares_machine().await
-            && let Ok(stream) = self.dial.socket(uid).await
+            && let Ok(stream) = self.dial.socket(uid, socket).await
         {
             return Ok(stream);
         }
-        self.dial.bridge(&container).await
+        self.dial.bridge(&container, socket).await
     }
 
     /// Tells a worker its changed configuration.

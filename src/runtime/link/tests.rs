@@ -105,12 +105,12 @@ impl Dial for Reach {
         self.0.local
     }
 
-    async fn socket(&self, _: &Uid) -> Result<Box<dyn Duplex>, RuntimeError> {
+    async fn socket(&self, _: &Uid, _: Socket) -> Result<Box<dyn Duplex>, RuntimeError> {
         self.0.sockets.fetch_add(1, Ordering::Relaxed);
         if self.0.listens { Ok(self.0.connect()) } else { Err(not_running()) }
     }
 
-    async fn bridge(&self, container: &str) -> Result<Box<dyn Duplex>, RuntimeError> {
+    async fn bridge(&self, container: &str, _: Socket) -> Result<Box<dyn Duplex>, RuntimeError> {
         assert_eq!(container, "c-1");
         self.0.bridges.fetch_add(1, Ordering::Relaxed);
         Ok(self.0.connect())

@@ -23,19 +23,19 @@ const GIVE_UP: u32 = 3;
 pub(super) enum Unit {
     /// `perry worker serve`.
     Serve,
-    /// `perry worker terminals`.
-    Terminals,
     /// The SSH server, or the generator of its host key.
     Sshd,
     /// What dockerd runs containers with.
     Containerd,
     /// The Docker engine.
     Dockerd,
+    /// `perry worker terminals`.
+    Terminals,
 }
 
 impl Unit {
     /// All of them, in the order in which they are started.
-    pub(super) const ALL: [Self; 5] = [Self::Serve, Self::Terminals, Self::Containerd, Self::Sshd, Self::Dockerd];
+    pub(super) const ALL: [Self; 5] = [Self::Serve, Self::Containerd, Self::Sshd, Self::Dockerd, Self::Terminals];
 
     /// What people call it.
     pub(super) fn name(self) -> &'static str {

@@ -34,7 +34,7 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::{Semaphore, mpsc, watch};
 
 use crate::contract::logs::FOLDER;
-use crate::contract::worker::{AUTHORIZED_KEYS, BOOTSTRAP, Bootstrap, EXECUTABLE, FILES_HASH, SOCKET};
+use crate::contract::worker::{AUTHORIZED_KEYS, BOOTSTRAP, Bootstrap, EXECUTABLE, FILES_HASH, Socket};
 use crate::model::observed::FilesSeen;
 use crate::worker::link::{Request, Status};
 use crate::worker::{WorkerError, bootstrap, fail, socket};
@@ -72,7 +72,7 @@ pub struct Places {
 impl Default for Places {
     fn default() -> Self {
         Self {
-            socket: SOCKET.into(),
+            socket: Socket::Worker.path(),
             bootstrap: BOOTSTRAP.into(),
             authorized_keys: AUTHORIZED_KEYS.into(),
             executable: EXECUTABLE.into(),

@@ -14,7 +14,7 @@ use tokio::time::timeout;
 use super::flow::Next;
 use super::host::Host;
 use super::terminal::{Terminal, Viewer};
-use crate::contract::terminal::{ClientFrame, Exit, FRAME_MAX, Hello, ServerFrame, Size};
+use crate::contract::terminal::{ClientFrame, Exit, Hello, ServerFrame, Size, put_frame, take_frame};
 use crate::contract::terminals::{Opening, Refusal, TerminalAnswer, TerminalRequest};
 
 /// How long the first frame may take.
@@ -146,15 +146,8 @@ impl Frames {
     /// The next one; `None` at the end.
     async fn next(&mut self) -> io::Result<Option<Bytes>> {
         loop {
-            if let Some(length) = self.buffer.first_chunk::<4>() {
-                let length = u32::from_le_bytes(*length) as usize;
-                if length > FRAME_MAX {
-                    return Err(io::ErrorKind::InvalidData.into());
-                }
-                if self.buffer.len() >= 4 + length {
-                    self.buffer.advance(4);
-                    return Ok(Some(self.buffer.split_to(length).freeze()));
-                }
+            if let Some(frame) = take_frame(&mut self.buffer).map_err(io::Error::other)? {
+                return Ok(Some(frame));
             }
             self.buffer.reserve(2 << 10);
             if self.socket.read_buf(&mut self.buffer).await? == 0 {
@@ -173,9 +166,7 @@ struct Out {
 
 impl Out {
     fn queue(&mut self, frame: &[u8]) {
-        let length = u32::try_from(frame.len()).unwrap_or(u32::MAX);
-        self.rest.extend_from_slice(&length.to_le_bytes());
-        self.rest.extend_from_slice(frame);
+        put_frame(&mut self.rest, frame);
     }
 
     async fn frame(&mut self, frame: &[u8]) -> io::Result<()> {

@@ -3,7 +3,6 @@
 use std::collections::VecDeque;
 
 use bytes::Bytes;
-use serde::{Deserialize, Serialize};
 
 use crate::contract::terminal::INPUT_WINDOW;
 
@@ -22,8 +21,8 @@ pub(super) enum Accepted {
 }
 
 /// How far one client's input has come.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub(super) struct Client {
+#[derive(Debug)]
+struct Client {
     name: String,
     /// The last piece that came.
     came: u64,
@@ -101,18 +100,6 @@ impl Input {
     pub(super) fn applied(&self, client: &str) -> u64 {
         self.clients.iter().find(|known| known.name == client).map_or(0, |known| known.applied)
     }
-
-    /// All there is to know, to go on elsewhere: how far each client is, and what is on its way.
-    pub(super) fn hand_over(&self) -> (Vec<Client>, Vec<(String, u64, Vec<u8>)>) {
-        let piece = |piece: &Piece| (piece.client.clone(), piece.id, piece.bytes.to_vec());
-        (self.clients.iter().cloned().collect(), self.queue.iter().map(piece).collect())
-    }
-
-    /// Goes on with what was handed over.
-    pub(super) fn inherit((clients, queue): (Vec<Client>, Vec<(String, u64, Vec<u8>)>)) -> Self {
-        let piece = |(client, id, bytes): (String, u64, Vec<u8>)| Piece { client, id, bytes: bytes.into() };
-        Self { clients: clients.into(), queue: queue.into_iter().map(piece).collect() }
-    }
 }
 
 /// Whether this is what a terminal itself answers to a program's question. All viewers answer, and the program is to hear it
@@ -148,9 +135,7 @@ mod tests {
         assert_eq!((input.applied("a"), input.applied("b")), (1, 0));
         assert_eq!(input.accept("a", 1, piece("one")), Accepted::Already);
         assert_eq!(input.front(), Some(&b"two"[..]));
-        let mut heir = Input::inherit(input.hand_over());
-        assert_eq!(heir.accept("b", 1, piece("two")), Accepted::Already);
-        assert_eq!(heir.taken(3), Some(("b".to_owned(), 1)));
+        assert_eq!(input.taken(3), Some(("b".to_owned(), 1)));
     }
 
     #[test]

@@ -29,7 +29,7 @@ use tokio::task::LocalSet;
 use self::engine::Engine;
 use self::host::Host;
 use super::{WorkerError, bootstrap, fail, socket};
-use crate::contract::worker::{BOOTSTRAP, TERMINALS_SOCKET};
+use crate::contract::worker::{BOOTSTRAP, Socket};
 
 /// Connections at a time: all viewers of all terminals.
 const CONNECTIONS: usize = 2048;
@@ -47,7 +47,7 @@ pub struct Places {
 
 impl Default for Places {
     fn default() -> Self {
-        Self { socket: TERMINALS_SOCKET.into(), bootstrap: BOOTSTRAP.into(), own: "/proc/self/exe".into() }
+        Self { socket: Socket::Terminals.path(), bootstrap: BOOTSTRAP.into(), own: "/proc/self/exe".into() }
     }
 }
 

@@ -13,7 +13,7 @@ use nix::unistd::{Gid, Pid, Uid};
 use rustix::fs::{Mode, OFlags};
 use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};
 use rustix::termios::{Winsize, tcgetpgrp, tcsetwinsize};
-use tokio::io::unix::AsyncFd;
+use tokio::net::unix::pipe::{Receiver, Sender};
 
 use crate::contract::terminal::{Create, Exit, Size};
 use crate::worker::accounts::default_user;
@@ -24,8 +24,10 @@ const TTY_GROUP: u32 = 5;
 /// A program on a terminal of its own.
 #[derive(Debug)]
 pub(super) struct Pty {
-    /// Our end. Reads and writes never wait.
-    pub(super) master: AsyncFd<OwnedFd>,
+    /// What the program prints: our end, which is no pipe but is waited for as one is.
+    pub(super) output: Receiver,
+    /// What it is to read: our end again.
+    pub(super) input: Sender,
     /// The leader of the session.
     pub(super) pid: i32,
     /// The device, as the program sees it.
@@ -63,26 +65,26 @@ impl Pty {
     /// # Errors
     /// It cannot be waited for.
     pub(super) fn of(master: OwnedFd, pid: i32, tty: String) -> io::Result<Self> {
-        rustix::io::ioctl_fionbio(&master, true)?;
-        Ok(Self { master: AsyncFd::register(master)?, pid, tty })
+        let input = Sender::from_owned_fd_unchecked(master.try_clone()?)?;
+        Ok(Self { output: Receiver::from_owned_fd_unchecked(master)?, input, pid, tty })
     }
 
     /// Sets its size; programs are told.
     pub(super) fn resize(&self, size: Size) {
         // A terminal has a size as long as it is open, and it is.
-        let _ = set_size(self.master.get_ref(), size);
+        let _ = set_size(&self.output, size);
     }
 
     /// What runs in the foreground.
     pub(super) fn program(&self) -> Option<String> {
-        let group = tcgetpgrp(self.master.get_ref()).ok()?;
+        let group = tcgetpgrp(&self.output).ok()?;
         let name = fs::read_to_string(PathBuf::from(format!("/proc/{}/comm", group.as_raw_nonzero()))).ok()?;
         Some(name.trim_end().chars().filter(|c| !c.is_control()).take(64).collect())
     }
 
     /// Sends a signal to the session's first group and the one in the foreground.
     pub(super) fn signal(&self, signal: Signal) {
-        let front = tcgetpgrp(self.master.get_ref()).ok().map(|group| group.as_raw_nonzero().get());
+        let front = tcgetpgrp(&self.output).ok().map(|group| group.as_raw_nonzero().get());
         for group in [Some(self.pid), front.filter(|front| *front != self.pid)].into_iter().flatten() {
             // Whoever has ended needs no signal.
             let _ = killpg(Pid::from_raw(group), signal);

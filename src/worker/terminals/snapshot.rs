@@ -89,12 +89,13 @@ fn screen(out: &mut Vec<u8>, grid: &Grid<Cell>, scrollback: bool) {
 
 /// The last row that must be printed: rows below it are as blank as in any new terminal.
 fn last_row(grid: &Grid<Cell>, first: i32, rows: i32) -> i32 {
-    let blank = |line: &i32| length(grid, Line(*line)) == 0;
-    match first {
-        0 => (0..rows).rev().find(|line| !blank(line)).unwrap_or(0),
+    if first < 0 {
         // All of them push the scrollback to where it belongs.
-        _ => rows - 1,
+        return rows - 1;
     }
+    let last = (0..rows).rev().find(|line| length(grid, Line(*line)) > 0).unwrap_or(0);
+    let goes_on = grid[Line(last)][Column(grid.columns() - 1)].flags.contains(Flags::WRAPLINE);
+    (last + i32::from(goes_on)).min(rows - 1)
 }
 
 /// Cells of a row up to the last that is not blank.

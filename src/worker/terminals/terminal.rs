@@ -209,37 +209,35 @@ impl Terminal {
                 continue;
             }
             let ready = match is_over {
-                true => timeout(REST, self.pty.master.readable()).await,
+                true => timeout(REST, self.pty.output.readable()).await,
                 false => tokio::select! {
-                    ready = self.pty.master.readable() => Ok(ready),
+                    ready = self.pty.output.readable() => Ok(ready),
                     // It has ended, or a viewer has come or gone.
                     () = self.room.notified() => continue,
                 },
             };
-            let Ok(Ok(mut ready)) = ready else { return };
+            let Ok(Ok(())) = ready else { return };
             let mut scratch = scratch.borrow_mut();
-            let mut length = 0;
-            let mut error = None;
+            let (mut length, mut is_closed) = (0, false);
             while length < TURN {
-                match ready.try_io(|master| Ok(rustix::io::read(master.get_ref(), &mut scratch[length..TURN])?)) {
-                    Ok(Ok(0)) => error = Some(io::ErrorKind::UnexpectedEof.into()),
-                    Ok(Ok(more)) => {
+                match self.pty.output.try_read(&mut scratch[length..TURN]) {
+                    Ok(0) => is_closed = true,
+                    Ok(more) => {
                         length += more;
                         continue;
                     }
-                    Ok(Err(failed)) if failed.kind() == io::ErrorKind::Interrupted => continue,
+                    Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
+                    Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
                     // EIO: nobody has the terminal open any more.
-                    Ok(Err(failed)) => error = Some(failed),
-                    Err(_) => {}
+                    Err(_) => is_closed = true,
                 }
                 break;
             }
-            drop(ready);
             if length > 0 {
                 self.printed(&scratch[..length]);
             }
             drop(scratch);
-            if error.is_some() {
+            if is_closed {
                 return self.wait_for_end().await;
             }
             if length == TURN {
@@ -345,10 +343,9 @@ impl Terminal {
     async fn type_in(&self) {
         loop {
             self.typed.notified().await;
-            while self.state.borrow().input.front().is_some() {
-                let Ok(mut ready) = self.pty.master.writable().await else { return };
-                if !self.write_some() {
-                    ready.clear_ready();
+            while !self.write_some() {
+                if self.pty.input.writable().await.is_err() {
+                    return;
                 }
             }
         }
@@ -359,10 +356,7 @@ impl Terminal {
         let mut state = self.state.borrow_mut();
         loop {
             let Some(front) = state.input.front() else { return true };
-            let written = match front {
-                [] => Ok(0),
-                bytes => rustix::io::write(self.pty.master.get_ref(), bytes),
-            };
+            let written = if front.is_empty() { Ok(0) } else { self.pty.input.try_write(front) };
             match written {
                 Ok(length) => {
                     if let Some((client, id)) = state.input.taken(length) {
@@ -370,8 +364,8 @@ impl Terminal {
                         of.for_each(|viewer| viewer.was_applied(id));
                     }
                 }
-                Err(rustix::io::Errno::INTR) => {}
-                Err(rustix::io::Errno::AGAIN) => return false,
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return false,
                 // The program is gone, and what was typed with it.
                 Err(_) => {
                     let length = state.input.front().map_or(0, <[u8]>::len);

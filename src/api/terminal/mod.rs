@@ -1,0 +1,276 @@
+//! `GET /terminal/:name`: a WebSocket to a terminal, as `specs/terminal.md` says. A client that asks for the protocol is
+//! relayed to the worker frame by frame ([`relay`]); a naive one, which knows nothing of it, is spoken for ([`naive`]).
+
+mod naive;
+mod relay;
+
+use std::net::IpAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::extract::ws::{CloseFrame, Message, WebSocket, WebSocketUpgrade};
+use axum::extract::{FromRequestParts, Path, Query, State};
+use axum::response::Response;
+use futures::stream::{SplitSink, SplitStream};
+use futures::{SinkExt, StreamExt};
+use hyper::header::AUTHORIZATION;
+use hyper::http::request::Parts;
+use serde::Deserialize;
+use tokio::time::{sleep, timeout};
+
+use super::listen::Peer;
+use super::{App, respond};
+use crate::contract::permit::within;
+use crate::contract::terminal::{
+    ClientFrame, Close, Exit, FRAME_MAX, Hello, NaiveText, SUBPROTOCOL, ServerFrame, Size,
+};
+use crate::contract::{ApiError, Call};
+use crate::model::{Caller, Name, Role};
+use crate::runtime::Duplex;
+use crate::store::audit::Record;
+
+/// How often the other side is asked whether it is there.
+const PING: Duration = Duration::from_secs(20);
+/// How long it may say nothing at all.
+const SILENCE: Duration = Duration::from_secs(45);
+/// How long a close may take to be heard.
+const FAREWELL: Duration = Duration::from_secs(1);
+/// How long after the worker's end one looks whether it comes back; its workspace has stopped where it does not.
+const COME_BACK: Duration = Duration::from_millis(900);
+/// The longest reason of a close, in bytes: RFC 6455, 5.5.
+const REASON_MAX: usize = 123;
+
+type Sink = SplitSink<WebSocket, Message>;
+type Source = SplitStream<WebSocket>;
+
+/// Why a connection is closed.
+#[derive(Debug)]
+struct Closing {
+    code: Close,
+    reason: String,
+    /// What a client of the protocol is told before: there is nothing to come back to.
+    exit: Option<Exit>,
+}
+
+impl Closing {
+    fn new(code: Close, reason: impl Into<String>) -> Self {
+        Self { code, reason: reason.into(), exit: None }
+    }
+
+    /// Nobody is there any more.
+    fn gone() -> Self {
+        Self::new(Close::Going, "the client is gone")
+    }
+}
+
+impl From<ApiError> for Closing {
+    fn from(error: ApiError) -> Self {
+        let code = match error {
+            ApiError::Unauthorized(_) => Close::Unauthorized,
+            ApiError::Forbidden(_) => Close::Forbidden,
+            ApiError::NotFound(_) => Close::NotFound,
+            ApiError::PreconditionFailed { .. } => Close::Going,
+            _ => Close::Failed,
+        };
+        let exit = matches!(error, ApiError::PreconditionFailed { .. }).then(|| Exit::gone(error.to_string()));
+        Self { code, reason: error.to_string(), exit }
+    }
+}
+
+/// What is asked for besides the workspace.
+#[derive(Debug, Default, Deserialize)]
+struct Wanted {
+    /// Which terminal, for a naive client.
+    terminal: Option<Name>,
+}
+
+/// One client, from the upgrade on.
+struct Visit {
+    app: App,
+    peer: Option<IpAddr>,
+    /// What its header said.
+    authorization: Option<String>,
+    name: String,
+    wanted: Wanted,
+    naive: bool,
+}
+
+/// A client that may look, and the worker's end.
+struct Attached {
+    caller: Arc<Caller>,
+    name: Name,
+    worker: Box<dyn Duplex>,
+}
+
+/// Takes the upgrade, where the request is one.
+pub(super) async fn upgrade(State(app): State<App>, mut parts: Parts) -> Response {
+    let peer = parts.extensions.get::<Peer>().cloned();
+    let path = Path::<String>::from_request_parts(&mut parts, &()).await;
+    let wanted = Query::<Wanted>::try_from_uri(&parts.uri);
+    let (Ok(Path(name)), Ok(Query(wanted)), Ok(upgrade)) =
+        (path, wanted, WebSocketUpgrade::from_request_parts(&mut parts, &()).await)
+    else {
+        let what = "this is a WebSocket: send an upgrade, and a terminal's name where one is named";
+        return respond::error(&ApiError::bad_request("terminal", what).body(&[]));
+    };
+    let authorization = parts.headers.get(AUTHORIZATION).and_then(|value| value.to_str().ok()).map(str::to_owned);
+    let upgrade = upgrade.protocols([SUBPROTOCOL]).max_message_size(FRAME_MAX).max_frame_size(FRAME_MAX);
+    // What is printed goes out as it comes.
+    let upgrade = upgrade.read_buffer_size(4 << 10).write_buffer_size(0);
+    let naive = upgrade.selected_protocol().is_none();
+    upgrade.on_upgrade(move |socket| async move {
+        let ip = peer.as_ref().map(|peer| peer.ip);
+        let visit = Visit { app, peer: ip, authorization, name, wanted, naive };
+        Box::pin(serve(socket, visit)).await;
+        // The connection counts until here.
+        drop(peer);
+    })
+}
+
+async fn serve(socket: WebSocket, visit: Visit) {
+    let (mut sink, mut source) = socket.split();
+    let closing = match visit.attach(&mut source).await {
+        Err(closing) => closing,
+        Ok(attached) => visit.converse(&mut sink, &mut source, attached).await,
+    };
+    let farewell = async {
+        if let Some(exit) = closing.exit.filter(|_| !visit.naive) {
+            sink.send(Message::Binary(ServerFrame::Exit(exit).encode())).await.ok();
+        }
+        let mut reason = closing.reason;
+        reason.truncate(reason.floor_char_boundary(REASON_MAX));
+        let frame = CloseFrame { code: closing.code.code(), reason: reason.into() };
+        sink.send(Message::Close(Some(frame))).await.ok();
+        // Until it has been heard: a connection that is cut may lose what was sent.
+        while let Some(Ok(_)) = source.next().await {}
+    };
+    timeout(FAREWELL, farewell).await.ok();
+}
+
+impl Visit {
+    /// Finds out who calls and for what, and attaches.
+    async fn attach(&self, source: &mut Source) -> Result<Attached, Closing> {
+        let login = async { if self.naive { self.naive_hello(source).await } else { self.hello(source).await } };
+        let late = |_| Closing::new(Close::Unauthorized, "nobody said who calls");
+        let (caller, hello) = timeout(self.app.limits.login, login).await.map_err(late)??;
+        let name: Name = self.name.parse().map_err(|_| Closing::new(Close::NotFound, "there is no such workspace"))?;
+        let call = Call { peer: self.peer, ..Call::of(Arc::clone(&caller)) };
+        let allowed = within(&caller, std::slice::from_ref(&name));
+        let attached = match allowed {
+            Ok(()) => self.app.terminals.attach(&call, &name, hello).await,
+            Err(error) => Err(error),
+        };
+        self.write_down(&caller, &name, attached.as_ref().err());
+        Ok(Attached { caller, name, worker: attached? })
+    }
+
+    /// Who calls, by the header or by what was said.
+    fn caller(&self, said: Option<String>) -> Result<Arc<Caller>, Closing> {
+        let authorization = said.or_else(|| self.authorization.clone());
+        let caller = self.app.auth.caller(self.peer, authorization.as_deref())?;
+        if caller.role == Role::Public {
+            return Err(ApiError::Unauthorized("an access token is needed".to_owned()).into());
+        }
+        Ok(caller)
+    }
+
+    async fn hello(&self, source: &mut Source) -> Result<(Arc<Caller>, Hello), Closing> {
+        let wrong = |what: String| Closing::new(Close::Failed, what);
+        let frame = match source.next().await {
+            Some(Ok(Message::Binary(frame))) => frame,
+            Some(Ok(_)) => return Err(wrong("the first frame must be a hello".to_owned())),
+            _ => return Err(Closing::gone()),
+        };
+        match ClientFrame::decode(&frame) {
+            Ok(ClientFrame::Hello(mut hello)) => {
+                let said = hello.token.take().map(|token| format!("Bearer {}", token.0));
+                Ok((self.caller(said)?, *hello))
+            }
+            Ok(_) => Err(wrong("the first frame must be a hello".to_owned())),
+            Err(error) => Err(wrong(error.to_string())),
+        }
+    }
+
+    /// One that has no header says in its first text who calls.
+    async fn naive_hello(&self, source: &mut Source) -> Result<(Arc<Caller>, Hello), Closing> {
+        let said = if self.authorization.is_some() {
+            None
+        } else {
+            match source.next().await {
+                Some(Ok(Message::Text(text))) => match NaiveText::read(&text, true) {
+                    NaiveText::Auth(token) => Some(format!("Bearer {}", token.0)),
+                    _ => None,
+                },
+                Some(Ok(_)) => None,
+                _ => return Err(Closing::gone()),
+            }
+        };
+        let caller = self.caller(said)?;
+        let Size { cols, rows } = Size::USUAL;
+        let client = uuid::Uuid::new_v4().to_string();
+        let hello = Hello {
+            token: None,
+            client,
+            terminal: self.wanted.terminal.clone(),
+            id: None,
+            have: None,
+            cols,
+            rows,
+            create: None,
+            compress: false,
+        };
+        Ok((caller, hello))
+    }
+
+    /// Moves bytes until one side ends, or nobody may look any more.
+    async fn converse(&self, sink: &mut Sink, source: &mut Source, attached: Attached) -> Closing {
+        let Attached { caller, name, worker } = attached;
+        let moved = async {
+            if self.naive { naive::run(sink, source, worker).await } else { relay::run(sink, source, worker).await }
+        };
+        let ended = tokio::select! {
+            ended = moved => ended,
+            () = self.app.auth.ended(&caller) => Some(Closing::new(Close::Unauthorized, "this access token was revoked or has expired")),
+            () = self.app.shutdown.begun() => Some(Closing::new(Close::Going, "the agent is going")),
+        };
+        match ended {
+            Some(closing) => closing,
+            None => self.worker_is_gone(&name).await,
+        }
+    }
+
+    /// The worker has ended the connection without a word: it is being replaced, or the workspace has stopped.
+    async fn worker_is_gone(&self, name: &Name) -> Closing {
+        let stopped = || Closing {
+            exit: Some(Exit::gone("the workspace has stopped")),
+            ..Closing::new(Close::Going, "the workspace has stopped")
+        };
+        // The container's end is known a moment later than the connection's.
+        let known = async {
+            while self.app.terminals.is_running(name) {
+                sleep(Duration::from_millis(20)).await;
+            }
+        };
+        match timeout(COME_BACK, known).await {
+            Ok(()) => stopped(),
+            Err(_) => Closing::new(Close::Again, "the worker is being replaced"),
+        }
+    }
+
+    fn write_down(&self, caller: &Caller, name: &Name, error: Option<&ApiError>) {
+        // Looking changes nothing.
+        if error.is_none() && caller.role < Role::User {
+            return;
+        }
+        self.app.records.record(&Record {
+            at: self.app.clock.wall(),
+            who: Some(caller.name.as_str()),
+            token: Some(caller.id.as_str()),
+            from: self.peer,
+            what: "terminal/attach",
+            of: &[name.to_string()],
+            result: error.map_or("ok", |error| error.code().as_str()),
+            why: error.map(ToString::to_string).as_deref(),
+        });
+    }
+}

@@ -1,0 +1,116 @@
+//! A client of the protocol: frames are passed on as they are.
+
+use axum::extract::ws::Message;
+use bytes::{Bytes, BytesMut};
+use futures::{SinkExt, StreamExt};
+use tokio::io::{AsyncReadExt, AsyncWriteExt, ReadHalf, WriteHalf};
+use tokio::time::{interval, timeout};
+
+use super::{Closing, PING, SILENCE, Sink, Source};
+use crate::contract::terminal::{ClientFrame, Close, Exit, ServerFrame, put_frame, take_frame};
+use crate::runtime::Duplex;
+
+/// What is read from the worker at once, in bytes.
+const READ: usize = 64 << 10;
+
+/// The worker's end.
+pub(super) type Worker = Box<dyn Duplex>;
+
+/// Relays to the end; `None`: the worker has ended it without a word.
+pub(super) async fn run(sink: &mut Sink, source: &mut Source, worker: Worker) -> Option<Closing> {
+    let (output, input) = tokio::io::split(worker);
+    tokio::select! {
+        closing = up(source, input) => Some(closing),
+        closing = down(sink, output) => closing,
+    }
+}
+
+async fn up(source: &mut Source, mut worker: WriteHalf<Worker>) -> Closing {
+    let mut frame = BytesMut::new();
+    loop {
+        let bytes = match timeout(SILENCE, source.next()).await {
+            Err(_) => return Closing::new(Close::Going, "nothing was heard of the client"),
+            Ok(Some(Ok(Message::Binary(bytes)))) => bytes,
+            Ok(Some(Ok(Message::Ping(_) | Message::Pong(_)))) => continue,
+            Ok(Some(Ok(Message::Text(_)))) => return Closing::new(Close::Failed, "frames of this protocol are binary"),
+            Ok(Some(Ok(Message::Close(_)) | Err(_)) | None) => return Closing::gone(),
+        };
+        match ClientFrame::decode(&bytes) {
+            Ok(ClientFrame::Hello(_)) => return Closing::new(Close::Failed, "a hello comes first and once"),
+            Ok(_) => {}
+            Err(error) => return Closing::new(Close::Failed, error.to_string()),
+        }
+        frame.clear();
+        put_frame(&mut frame, &bytes);
+        if worker.write_all(&frame).await.is_err() {
+            // The other direction knows more.
+            std::future::pending::<()>().await;
+        }
+    }
+}
+
+async fn down(sink: &mut Sink, worker: ReadHalf<Worker>) -> Option<Closing> {
+    let mut frames = Frames::new(worker);
+    let mut pings = interval(PING);
+    pings.tick().await;
+    loop {
+        let frame = tokio::select! {
+            frame = frames.next() => frame?,
+            _ = pings.tick() => {
+                if sink.send(Message::Ping(Bytes::new())).await.is_err() {
+                    return Some(Closing::gone());
+                }
+                continue;
+            }
+        };
+        if let Some(exit) = exit(&frame) {
+            return Some(ended(exit));
+        }
+        if sink.send(Message::Binary(frame)).await.is_err() {
+            return Some(Closing::gone());
+        }
+    }
+}
+
+/// The end, where a frame tells it.
+pub(super) fn exit(frame: &Bytes) -> Option<Exit> {
+    match (ServerFrame::is_data(frame), frame.first()) {
+        (false, Some(_)) => match ServerFrame::decode(frame) {
+            Ok(ServerFrame::Exit(exit)) => Some(exit),
+            _ => None,
+        },
+        _ => None,
+    }
+}
+
+/// What a connection is closed with after the end.
+pub(super) fn ended(exit: Exit) -> Closing {
+    let code = if exit.code.is_some() { Close::Exit } else { Close::Failed };
+    Closing { code, reason: exit.reason.clone(), exit: Some(exit) }
+}
+
+/// The worker's frames.
+pub(super) struct Frames {
+    worker: ReadHalf<Worker>,
+    buffer: BytesMut,
+}
+
+impl Frames {
+    pub(super) fn new(worker: ReadHalf<Worker>) -> Self {
+        Self { worker, buffer: BytesMut::new() }
+    }
+
+    /// The next one; `None` at the end. Cancel-safe.
+    pub(super) async fn next(&mut self) -> Option<Bytes> {
+        loop {
+            if let Some(frame) = take_frame(&mut self.buffer).ok()? {
+                return Some(frame);
+            }
+            // An idle one keeps little.
+            self.buffer.reserve(if self.buffer.is_empty() { 4 << 10 } else { READ });
+            if self.worker.read_buf(&mut self.buffer).await.unwrap_or(0) == 0 {
+                return None;
+            }
+        }
+    }
+}
