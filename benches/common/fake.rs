@@ -77,8 +77,10 @@ pub(crate) async fn serve(folder: &Path) -> (SocketAddr, Secret, Arc<Store>) {
     });
     let listening = api::listen(&config).await.expect("a free port");
     let address = listening.addresses()[0];
+    let api = Arc::new(api);
     let router = api::router(Door {
-        service: Arc::new(Table(Arc::new(api))),
+        terminals: api.clone(),
+        service: Arc::new(Table(api)),
         guard: Guard::new("bench", "bench", listening.addresses(), &[]).expect("good origins"),
         auth: Auth::new(tokens, clock.clone()),
         records: Arc::new(Audit::new(folder)),

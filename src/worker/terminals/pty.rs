@@ -65,6 +65,8 @@ impl Pty {
     /// # Errors
     /// It cannot be waited for.
     pub(super) fn of(master: OwnedFd, pid: i32, tty: String) -> io::Result<Self> {
+        // For both: they are one open file.
+        rustix::io::ioctl_fionbio(&master, true)?;
         let input = Sender::from_owned_fd_unchecked(master.try_clone()?)?;
         Ok(Self { output: Receiver::from_owned_fd_unchecked(master)?, input, pid, tty })
     }
