@@ -139,8 +139,10 @@ async fn serve(
         disk: Arc::new(Mutex::new(Box::new(disk))),
     });
     started(address, world, token.0);
+    let api = Arc::new(api);
     let router = api::router(Door {
-        service: Arc::new(Table(Arc::new(api))),
+        terminals: api.clone(),
+        service: Arc::new(Table(api)),
         guard: Guard::new(ID, "devbox", listening.addresses(), &[]).expect("good origins"),
         auth: Auth::new(tokens, clock.clone()),
         records: Arc::new(Audit::new(folder.path())),

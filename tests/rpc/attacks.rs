@@ -22,11 +22,15 @@ fn input(row: &Descriptor, name: &str) -> Value {
     match row.path {
         "workspaces/apply" | "workspaces/plan" => json!({ "workspace": document }),
         "workspaces/exec" => json!({ "name": name, "command": ["id"] }),
+        "terminals/create" | "terminals/close" => json!({ "name": name, "terminal": "main" }),
+        "terminals/rename" => json!({ "name": name, "terminal": "main", "to": "other" }),
         "tokens/create" | "pair/offer" => json!({ "name": "made", "role": "viewer" }),
         "tokens/revoke" => json!({ "name": "no-such" }),
         "pair/claim" => json!({ "code": "00000-00000" }),
         "config/setWorker" => json!({ "worker": "desk" }),
-        path if path.starts_with("workspaces/") && names_one(row) => json!({ "name": name }),
+        path if (path.starts_with("workspaces/") || path.starts_with("terminals/")) && names_one(row) => {
+            json!({ "name": name })
+        }
         _ => json!({}),
     }
 }

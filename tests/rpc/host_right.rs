@@ -22,6 +22,7 @@ fn reaching(row: &Descriptor, workspace: &str) -> serde_json::Value {
         "workspaces/start" => json!({ "name": workspace, "create": true }),
         "workspaces/apply" => json!({ "manifest": document(workspace, "") }),
         "workspaces/exec" => json!({ "name": "running", "command": ["id"] }),
+        "terminals/create" => json!({ "name": "running", "terminal": "main" }),
         other => panic!("{other} can reach the host: say here how"),
     }
 }

@@ -6,13 +6,13 @@ use std::path::PathBuf;
 use std::rc::Rc;
 use std::time::Duration;
 
-use jiff::Timestamp;
 use tokio::time::sleep;
 
 use super::engine::{Engine, Id};
 use super::input::Input;
 use super::pty::Pty;
 use super::terminal::{Beginning, Terminal, Viewer};
+use crate::clock::{Clock, SystemClock};
 use crate::contract::terminal::{Create, Hello, MAIN, Size};
 use crate::contract::terminals::{Refusal, TerminalAnswer, TerminalRequest};
 use crate::model::Name;
@@ -130,7 +130,7 @@ impl Host {
         let number = self.next.replace(self.next.get() + 1);
         let id = format!("{}-{number}", self.life);
         let beginning =
-            Beginning { name, id, number, command: create.command, size, created: Timestamp::now(), first: 0 };
+            Beginning { name, id, number, command: create.command, size, created: SystemClock::new().wall(), first: 0 };
         let terminal = Terminal::new(beginning, pty, self.engine.clone(), Input::default());
         self.keep(Rc::clone(&terminal));
         Ok(terminal)

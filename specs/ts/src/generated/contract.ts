@@ -10,9 +10,11 @@ import type {
   BuildInput,
   BuildProgress,
   ClaimInput,
+  CloseTerminalInput,
   ConfigShown,
   Conflict,
   CreateInput,
+  CreateTerminalInput,
   CreateTokenInput,
   DeleteOutput,
   DiskUsage,
@@ -30,10 +32,12 @@ import type {
   PairOffer,
   PruneInput,
   PruneOutput,
+  RenameTerminalInput,
   RestartInput,
   RevokeTokenInput,
   SetWorkerInput,
   StartInput,
+  TerminalInfo,
   TokenInfo,
   Usage,
   WatchFrame,
@@ -71,6 +75,16 @@ export const contract = {
     offer: oc.errors({ CONFLICT: { status: 409, data: type<Conflict>() } }).input(type<CreateTokenInput>()).output(type<PairOffer>()),
     /** Trades a pairing code for a token. Needs no token. */
     claim: oc.errors({ FORBIDDEN: { status: 403 }, SERVICE_UNAVAILABLE: { status: 503 } }).input(type<ClaimInput>()).output(type<NewToken>()),
+  },
+  terminals: {
+    /** The terminals of a running workspace, by name. Role viewer, reach workspaces. */
+    list: oc.errors({ NOT_FOUND: { status: 404, data: type<{ name: string }>() }, PRECONDITION_FAILED: { status: 412, data: type<{ name: string }>() }, SERVICE_UNAVAILABLE: { status: 503 } }).input(type<NameInput>()).output(type<Array<TerminalInfo>>()),
+    /** Begins a terminal in a running workspace. Attaching to one that there is not begins it too. Role user, reach host. */
+    create: oc.errors({ NOT_FOUND: { status: 404, data: type<{ name: string }>() }, CONFLICT: { status: 409, data: type<Conflict>() }, PRECONDITION_FAILED: { status: 412, data: type<{ name: string }>() }, SERVICE_UNAVAILABLE: { status: 503 } }).input(type<CreateTerminalInput>()).output(type<TerminalInfo>()),
+    /** Calls a terminal something else. Who looks at it goes on. Role user, reach workspaces. */
+    rename: oc.errors({ NOT_FOUND: { status: 404, data: type<{ name: string }>() }, CONFLICT: { status: 409, data: type<Conflict>() }, PRECONDITION_FAILED: { status: 412, data: type<{ name: string }>() }, SERVICE_UNAVAILABLE: { status: 503 } }).input(type<RenameTerminalInput>()).output(type<TerminalInfo>()),
+    /** Ends a terminal and what runs in it, as closing its window would. Role user, reach workspaces. */
+    close: oc.errors({ NOT_FOUND: { status: 404, data: type<{ name: string }>() }, PRECONDITION_FAILED: { status: 412, data: type<{ name: string }>() }, SERVICE_UNAVAILABLE: { status: 503 } }).input(type<CloseTerminalInput>()).output(type<void>()),
   },
   tokens: {
     /** Makes an access token. It is shown here and never again. Role admin, reach agent. */

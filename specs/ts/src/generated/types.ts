@@ -251,6 +251,19 @@ branch?: string,
 path?: string, };
 
 /**
+ * A terminal to end.
+ */
+export type CloseTerminalInput = {
+/**
+ * In which workspace.
+ */
+name: Name,
+/**
+ * What it is called.
+ */
+terminal: Name, };
+
+/**
  * One thing that is, or is not, true of a workspace.
  */
 export type Condition = {
@@ -390,6 +403,19 @@ export type ConflictReason = "exists" | "deleting" | "staleGeneration" | "needsR
 export type Cpus = number;
 
 /**
+ * What a new terminal runs.
+ */
+export type Create = {
+/**
+ * Program and arguments; empty: the user's shell.
+ */
+command?: Array<string>,
+/**
+ * The folder to begin in; left out: the home.
+ */
+cwd?: string, };
+
+/**
  * A new workspace, in short.
  */
 export type CreateInput = {
@@ -413,6 +439,35 @@ env?: { [key in string]: string },
  * Ports that are reached from the host, besides ssh.
  */
 ports?: Array<PortSpec>, };
+
+/**
+ * A terminal to begin.
+ */
+export type CreateTerminalInput = {
+/**
+ * In which workspace.
+ */
+name: Name,
+/**
+ * What to call it.
+ */
+terminal: Name,
+/**
+ * Program and arguments; left out: the user's shell.
+ */
+command?: Array<string>,
+/**
+ * The folder to begin in; left out: the home.
+ */
+cwd?: string,
+/**
+ * Columns; left out: 80.
+ */
+cols?: number,
+/**
+ * Rows; left out: 24.
+ */
+rows?: number, };
 
 /**
  * A token to make, at once or by pairing.
@@ -663,6 +718,23 @@ exitCode: number,
 truncated?: boolean, };
 
 /**
+ * How a terminal ended. Nothing comes after it, and there is nothing to come back to.
+ */
+export type Exit = {
+/**
+ * The exit code; 128 + n where signal n ended it; absent where nobody knows.
+ */
+code?: number,
+/**
+ * The signal that ended it.
+ */
+signal?: number,
+/**
+ * For people.
+ */
+reason: string, };
+
+/**
  * A file of the agent's host that is kept in sync into the workspace.
  */
 export type FileSpec = {
@@ -676,6 +748,47 @@ from: string,
 to: string, };
 
 /**
+ * What a client says first.
+ */
+export type Hello = {
+/**
+ * Who calls, where no header could say so.
+ */
+token?: Secret,
+/**
+ * What this client calls itself, the same over all its connections: 1 to 64 letters, digits and dashes, at random. Input is applied once for each.
+ */
+client: string,
+/**
+ * Which terminal; left out: `main`.
+ */
+terminal?: Name,
+/**
+ * Which one of that name, as `Info::id` told it: one that has ended is not begun anew then.
+ */
+id?: string,
+/**
+ * The sequence number after the last byte that this client has, of that terminal.
+ */
+have?: number,
+/**
+ * Columns of the client's window.
+ */
+cols: number,
+/**
+ * Rows of it.
+ */
+rows: number,
+/**
+ * What to run where there is no such terminal yet; left out: the user's shell.
+ */
+create?: Create,
+/**
+ * Data may come compressed by zstd.
+ */
+compress?: boolean, };
+
+/**
  * Commands run by the worker.
  */
 export type Hooks = {
@@ -687,6 +800,43 @@ onCreate?: string,
  * At each start.
  */
 onStart?: string, };
+
+/**
+ * What a viewer is told of its terminal, at first and at each change.
+ */
+export type Info = {
+/**
+ * Its name.
+ */
+terminal: Name,
+/**
+ * Which one of that name.
+ */
+id: string,
+/**
+ * What its program calls it.
+ */
+title: string,
+/**
+ * What runs in the foreground.
+ */
+program: string,
+/**
+ * Columns.
+ */
+cols: number,
+/**
+ * Rows.
+ */
+rows: number,
+/**
+ * How many look at it.
+ */
+viewers: number,
+/**
+ * This viewer may not type.
+ */
+readOnly: boolean, };
 
 /**
  * One fault in an input.
@@ -898,6 +1048,23 @@ removed: Orphans,
  * Orphaned volumes that were not named, and stay.
  */
 kept: Array<string>, };
+
+/**
+ * A terminal to call something else. Who looks at it goes on.
+ */
+export type RenameTerminalInput = {
+/**
+ * In which workspace.
+ */
+name: Name,
+/**
+ * What it is called.
+ */
+terminal: Name,
+/**
+ * What it is to be called.
+ */
+to: Name, };
 
 /**
  * Limits of a workspace; what is left out is not limited.
@@ -1177,6 +1344,55 @@ endedAt?: string, };
  * How far a task is.
  */
 export type TaskState = "waiting" | "running" | "succeeded" | "retrying" | "failed";
+
+/**
+ * A terminal of a workspace.
+ */
+export type TerminalInfo = {
+/**
+ * Its name, unique in its workspace.
+ */
+terminal: Name,
+/**
+ * Which one of that name.
+ */
+id: string,
+/**
+ * What its program calls it; may be empty.
+ */
+title: string,
+/**
+ * What it was begun with; empty: the user's shell.
+ */
+command: Array<string>,
+/**
+ * What runs in the foreground.
+ */
+program: string,
+/**
+ * The device within the workspace, such as `/dev/pts/3`.
+ */
+tty: string,
+/**
+ * Columns.
+ */
+cols: number,
+/**
+ * Rows.
+ */
+rows: number,
+/**
+ * How many look at it.
+ */
+viewers: number,
+/**
+ * When it was begun.
+ */
+created: string,
+/**
+ * When something was last typed or printed.
+ */
+lastActivity: string, };
 
 /**
  * What TLS needs: files in PEM, read when the agent starts.

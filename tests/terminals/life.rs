@@ -1,0 +1,110 @@
+//! What becomes of terminals: begun, renamed, ended, and who may do what in them.
+
+use perry::client::Session;
+use perry::contract::terminal::{ClientFrame, Create, Size};
+use perry::contract::terminals::{Refusal, TerminalAnswer, TerminalRequest};
+
+use crate::host::{Host, name};
+
+fn create(terminal: &str, command: &[&str]) -> TerminalRequest {
+    let command = command.iter().map(|word| (*word).to_owned()).collect();
+    TerminalRequest::Create { terminal: name(terminal), create: Create { command, cwd: None }, cols: 80, rows: 24 }
+}
+
+async fn names(host: &Host) -> Vec<String> {
+    let TerminalAnswer::List(all) = host.ask(TerminalRequest::List).await else { panic!("no list") };
+    all.into_iter().map(|info| info.terminal.to_string()).collect()
+}
+
+#[tokio::test]
+async fn terminals_are_begun_listed_renamed_and_closed() {
+    let host = Host::start().await;
+    let TerminalAnswer::One(made) = host.ask(create("build", &["sleep", "1000"])).await else { panic!("not made") };
+    assert_eq!((made.cols, made.rows, made.command), (80, 24, vec!["sleep".to_owned(), "1000".to_owned()]));
+    assert!(made.tty.starts_with("/dev/pts/"), "{}", made.tty);
+    let again = host.ask(create("build", &[])).await;
+    assert_eq!(again, TerminalAnswer::Refused(Refusal::Exists(name("build"))));
+    let mut viewer = host.view("build", &[]).await;
+    viewer.step().await;
+    let renamed = host.ask(TerminalRequest::Rename { terminal: name("build"), to: name("make") }).await;
+    assert!(matches!(renamed, TerminalAnswer::One(info) if info.terminal == name("make") && info.viewers == 1));
+    assert_eq!(names(&host).await, ["make"]);
+    assert_eq!(host.ask(TerminalRequest::Close { terminal: name("make") }).await, TerminalAnswer::Closed);
+    let exit = viewer.exit().await;
+    assert_eq!((exit.code, exit.signal), (Some(129), Some(1)));
+    assert!(names(&host).await.is_empty());
+    let gone = host.ask(TerminalRequest::Close { terminal: name("make") }).await;
+    assert_eq!(gone, TerminalAnswer::Refused(Refusal::NotFound(name("make"))));
+}
+
+#[tokio::test]
+async fn a_program_that_does_not_hear_the_hang_up_is_ended_all_the_same() {
+    let host = Host::start().await;
+    let mut viewer = host.view("deaf", &["sh", "-c", "trap '' HUP TERM; echo ready; while :; do sleep 1; done"]).await;
+    viewer.until("ready").await;
+    assert_eq!(host.ask(TerminalRequest::Close { terminal: name("deaf") }).await, TerminalAnswer::Closed);
+    assert_eq!(viewer.exit().await.signal, Some(9));
+}
+
+#[tokio::test]
+async fn the_end_of_a_program_is_told_with_its_code_also_to_who_was_away() {
+    let host = Host::start().await;
+    let mut viewer = host.view("job", &["sh", "-c", "echo begin; read line; echo end $line; exit 7"]).await;
+    viewer.until("begin").await;
+    let mut session = Session::new("away".to_owned(), name("job"));
+    let mut frames = host.connect(&session, None).await;
+    // Until it knows which terminal it is, and has all of it.
+    while session.hello(Size::USUAL, None).have.is_none() || session.hello(Size::USUAL, None).id.is_none() {
+        session.take(frames.next().await.expect("a frame"));
+    }
+    drop(frames);
+    viewer.input("now\r").await;
+    let exit = viewer.exit().await;
+    assert_eq!((exit.code, exit.reason.as_str()), (Some(7), "Process exited with code 7"));
+    assert!(viewer.text().contains("end now"));
+    viewer.session = session;
+    viewer.frames = host.connect(&viewer.session, None).await;
+    viewer.seen.clear();
+    assert_eq!(viewer.exit().await.code, Some(7));
+    assert!(viewer.text().contains("end now"), "{:?}", viewer.text());
+    let mut anew = host.view("job", &["echo", "another"]).await;
+    anew.until("another").await;
+}
+
+#[tokio::test]
+async fn who_does_not_know_the_secret_or_talks_nonsense_gets_nothing() {
+    let host = Host::start().await;
+    for secret in ["", "wrong"] {
+        let mut frames = host.open(TerminalRequest::List, secret).await;
+        let answer: TerminalAnswer = serde_json::from_slice(&frames.next_bytes().await.expect("told")).expect("JSON");
+        assert!(matches!(answer, TerminalAnswer::Refused(Refusal::Invalid(_))), "{answer:?}");
+    }
+    let mut viewer = host.view("main", &["cat"]).await;
+    viewer.step().await;
+    viewer.frames.send_bytes(b"\x77nonsense").await;
+    while viewer.frames.next().await.is_some() {}
+    let mut viewer = host.view("main", &[]).await;
+    viewer.input("still there\r").await;
+    viewer.until("still there").await;
+}
+
+#[tokio::test]
+async fn who_may_only_look_cannot_type_nor_resize_nor_begin() {
+    let host = Host::start().await;
+    let mut typist = host.view("main", &["cat"]).await;
+    typist.input("one\r").await;
+    typist.until("one\r\none").await;
+    let mut session = Session::new("looker".to_owned(), name("main"));
+    let mut looker = host.attach(session.hello(Size { cols: 20, rows: 5 }, None), true).await;
+    for frame in session.input(&"EVIL\r".into()) {
+        looker.send(&frame).await;
+    }
+    looker.send(&ClientFrame::Resize(Size { cols: 20, rows: 5 })).await;
+    typist.input("two\r").await;
+    typist.until("two\r\ntwo").await;
+    assert!(!typist.text().contains("EVIL") && typist.size == Size::USUAL);
+    let absent = Session::new("looker".to_owned(), name("absent"));
+    let mut frames = host.attach(absent.hello(Size::USUAL, None), true).await;
+    let told = format!("{:?}", frames.next().await);
+    assert!(told.contains("there is no terminal absent"), "{told}");
+}
