@@ -6,8 +6,11 @@ use std::sync::{Arc, Mutex};
 
 use async_trait::async_trait;
 use futures::{StreamExt as _, stream};
+use jiff::Timestamp;
 use perry::api::{Api, Edit, Identity, Intents, Parts, Shutdown};
 use perry::clock::{Clock, ManualClock};
+use perry::contract::terminal::put_frame;
+use perry::contract::terminals::{TerminalAnswer, TerminalInfo, TerminalRequest};
 use perry::contract::usage::Measured;
 use perry::contract::worker::{ExecRequest, ExecResponse};
 use perry::contract::{Call, LogLine};
@@ -19,6 +22,7 @@ use perry::store::tokens::Tokens;
 use perry::store::{IntentError, SimDisk};
 use perry::watch::Hub;
 use serde_json::json;
+use tokio::io::AsyncWriteExt as _;
 use tokio::sync::{Notify, Semaphore, broadcast};
 
 type Looked = Box<dyn Fn(&Workspace) -> Preview + Send + Sync>;
@@ -300,12 +304,31 @@ impl Attach for Door {
         Err(RuntimeError::Failed("not here".to_owned()))
     }
 
-    async fn terminals(
-        &self,
-        _: &Uid,
-        _: perry::contract::terminals::TerminalRequest,
-    ) -> Result<Box<dyn Duplex>, RuntimeError> {
-        Err(RuntimeError::Failed("not here".to_owned()))
+    async fn terminals(&self, _: &Uid, request: TerminalRequest) -> Result<Box<dyn Duplex>, RuntimeError> {
+        let info = |terminal: Name| TerminalInfo {
+            terminal,
+            id: "1".to_owned(),
+            title: String::new(),
+            command: Vec::new(),
+            program: "sh".to_owned(),
+            tty: "/dev/pts/0".to_owned(),
+            cols: 80,
+            rows: 24,
+            viewers: 0,
+            created: Timestamp::UNIX_EPOCH,
+            last_activity: Timestamp::UNIX_EPOCH,
+        };
+        let answer = match request {
+            TerminalRequest::Create { terminal, .. } => TerminalAnswer::One(info(terminal)),
+            TerminalRequest::Rename { to, .. } => TerminalAnswer::One(info(to)),
+            TerminalRequest::Close { .. } => TerminalAnswer::Closed,
+            _ => TerminalAnswer::List(vec![info("main".parse().expect("a name"))]),
+        };
+        let mut frame = bytes::BytesMut::new();
+        put_frame(&mut frame, &serde_json::to_vec(&answer).expect("JSON"));
+        let (ours, mut theirs) = tokio::io::duplex(4096);
+        theirs.write_all(&frame).await.expect("room");
+        Ok(Box::new(ours))
     }
 
     async fn exec(&self, _: &Uid, request: ExecRequest) -> Result<ExecResponse, RuntimeError> {

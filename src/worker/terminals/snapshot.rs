@@ -18,6 +18,9 @@ use super::pen::Pen;
 /// The most bytes of scrollback and screen; the oldest rows are left out of more.
 const ROWS_MAX: usize = 900 << 10;
 
+/// Plain letters without colours and links, whatever was before.
+const PLAIN: &[u8] = b"\x1b]8;;\x1b\\\x1b[m\x1b(B\x1b)B";
+
 /// The stream.
 pub(super) fn of<T: EventListener>(term: &mut Term<T>, title: &str) -> Vec<u8> {
     let mut out = Vec::with_capacity(4 << 10);
@@ -30,7 +33,10 @@ pub(super) fn of<T: EventListener>(term: &mut Term<T>, title: &str) -> Vec<u8> {
         // Swapping back clears what comes up and forgets what was saved.
         term.swap_alt();
         *term.grid_mut() = shown;
-        out.extend_from_slice(b"\x1b[?1049h\x1b[H");
+        out.extend_from_slice(b"\x1b[?1049h");
+        out.extend_from_slice(PLAIN);
+        // It came up in the colour of the cursor that it left.
+        out.extend_from_slice(b"\x1b[2J\x1b[H");
         screen(&mut out, term.grid(), false);
     } else {
         screen(&mut out, term.grid(), true);
@@ -101,14 +107,14 @@ fn last_row(grid: &Grid<Cell>, first: i32, rows: i32) -> i32 {
 /// Cells of a row up to the last that is not blank.
 fn length(grid: &Grid<Cell>, line: Line) -> usize {
     let row = &grid[line];
+    if row[Column(grid.columns() - 1)].flags.contains(Flags::WRAPLINE) {
+        return grid.columns();
+    }
     (0..grid.columns()).rev().find(|at| !is_blank(&row[Column(*at)])).map_or(0, |at| at + 1)
 }
 
 fn is_blank(cell: &Cell) -> bool {
-    matches!(cell.c, ' ' | '\t')
-        && cell.extra.is_none()
-        && Pen::of(cell) == Pen::default()
-        && !cell.flags.contains(Flags::WRAPLINE)
+    matches!(cell.c, ' ' | '\t') && cell.extra.is_none() && Pen::of(cell) == Pen::default()
 }
 
 /// A row; whether it goes on in the next one.
@@ -118,13 +124,29 @@ fn row(out: &mut Vec<u8>, grid: &Grid<Cell>, line: Line, continued: bool) -> boo
     let length = length(grid, line);
     let mut pen = Pen::default();
     let mut blanks = 0;
+    if continued && length > 0 && Pen::of(&cells[Column(0)]) != pen {
+        // A row is begun in the colour that is written in, all of it: so first without, and then over it.
+        glyph(out, &cells[Column(0)]);
+        out.push(b'\r');
+    }
     for at in 0..length {
         let cell = &cells[Column(at)];
-        if cell.flags.intersects(Flags::WIDE_CHAR_SPACER | Flags::LEADING_WIDE_CHAR_SPACER) {
+        if cell.flags.contains(Flags::WIDE_CHAR_SPACER) {
+            continue;
+        }
+        // A wide character that had no room here goes on in the next row by itself, from here.
+        if cell.flags.contains(Flags::LEADING_WIDE_CHAR_SPACER) {
+            skip(out, &mut pen, std::mem::take(&mut blanks));
+            if !begins_wide(grid, line + 1) {
+                pen.reset(out);
+                out.push(b' ');
+            }
             continue;
         }
         // The first of a row that goes on must be printed, since that is what begins the row.
-        if is_blank(cell) && !(continued && at == 0) {
+        // So must the last of a row that goes on.
+        let ends = at == columns - 1;
+        if is_blank(cell) && !(continued && at == 0) && !ends {
             blanks += 1;
             continue;
         }
@@ -137,6 +159,10 @@ fn row(out: &mut Vec<u8>, grid: &Grid<Cell>, line: Line, continued: bool) -> boo
     }
     pen.reset(out);
     length == columns && cells[Column(columns - 1)].flags.contains(Flags::WRAPLINE)
+}
+
+fn begins_wide(grid: &Grid<Cell>, line: Line) -> bool {
+    line <= grid.bottommost_line() && grid[line][Column(0)].flags.contains(Flags::WIDE_CHAR)
 }
 
 /// Leaves cells blank.
@@ -166,11 +192,14 @@ fn glyph(out: &mut Vec<u8>, cell: &Cell) {
 fn cursor(out: &mut Vec<u8>, grid: &Grid<Cell>, cursor: &Cursor<Cell>, origin: usize) {
     let row = usize::try_from(cursor.point.line.0).unwrap_or(0).saturating_sub(origin);
     let mut column = cursor.point.column.0.min(grid.columns() - 1);
-    let waits = cursor.input_needs_wrap && column == grid.columns() - 1;
     let cells = &grid[cursor.point.line.max(Line(0)).min(grid.bottommost_line())];
+    // Where the row goes on already, printing its end anew would cut the two apart.
+    let goes_on = cells[Column(column)].flags.contains(Flags::WRAPLINE);
+    let waits = cursor.input_needs_wrap && column == grid.columns() - 1 && !goes_on;
     if waits && cells[Column(column)].flags.contains(Flags::WIDE_CHAR_SPACER) {
         column = column.saturating_sub(1);
     }
+    out.extend_from_slice(PLAIN);
     let _ = write!(out, "\x1b[{};{}H", row + 1, column + 1);
     if waits {
         // Only what is printed there makes the next character begin a new row.
