@@ -1,9 +1,11 @@
 //! The terminals of a workspace: the procedures, and the way to one for who looks at it.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
 use tokio::io::AsyncReadExt;
+use tokio::time::sleep;
 
 use super::Api;
 use crate::contract::terminal::{Create, FRAME_MAX, Hello, Size};
@@ -12,11 +14,14 @@ use crate::contract::{
     ApiError, Call, CloseTerminalInput, Conflict, ConflictReason, CreateTerminalInput, RenameTerminalInput,
     TerminalInfo,
 };
-use crate::model::{Name, Role};
+use crate::model::{Name, Phase, Role, Workspace};
 use crate::runtime::{Duplex, RuntimeError};
 
 /// How long a worker has for an answer; a program that is to end has some time of its own.
 const ANSWER: Duration = Duration::from_secs(15);
+/// How long an agent that has just begun has to look at a workspace, and how often one asks whether it has.
+const LOOKED_AT: Duration = Duration::from_secs(5);
+const LOOK_AGAIN: Duration = Duration::from_millis(20);
 
 /// The way to a terminal, for who looks at it.
 #[async_trait]
@@ -35,13 +40,14 @@ pub trait Terminals: Send + Sync {
 impl Terminals for Api {
     async fn attach(&self, call: &Call, name: &Name, hello: Hello) -> Result<Box<dyn Duplex>, ApiError> {
         let read_only = call.caller.role < Role::User;
-        let intent = self.running(name)?;
+        let intent = self.seen_running(name).await?;
         if !read_only {
             self.host_right(call).await.enter(&intent)?;
         }
         let request = TerminalRequest::Attach { hello: Box::new(hello), read_only };
+        // It runs, so that its worker will answer in a moment where it does not yet.
         let stream = self.parts.attach.terminals(&intent.metadata.uid, request).await;
-        stream.map_err(|error| unreachable(name, error))
+        stream.map_err(|error| ApiError::Unavailable(format!("workspace {name}: {error}")))
     }
 
     fn is_running(&self, name: &Name) -> bool {
@@ -50,6 +56,18 @@ impl Terminals for Api {
 }
 
 impl Api {
+    /// What is wanted of a workspace that runs. One that was not looked at yet, since the agent has just begun, is waited for.
+    async fn seen_running(&self, name: &Name) -> Result<Arc<Workspace>, ApiError> {
+        let until = self.parts.clock.monotonic() + LOOKED_AT;
+        while self.parts.clock.monotonic() < until && self.get(name)?.status == Phase::Unknown {
+            sleep(LOOK_AGAIN).await;
+        }
+        if self.get(name)?.status == Phase::Unknown {
+            return Err(ApiError::Unavailable(format!("whether workspace {name} runs is not known yet")));
+        }
+        self.running(name)
+    }
+
     pub(super) async fn terminals_of(&self, name: &Name) -> Result<Vec<TerminalInfo>, ApiError> {
         match self.ask(name, TerminalRequest::List).await? {
             TerminalAnswer::List(all) => Ok(all),

@@ -20,6 +20,7 @@ use serde_json::json;
 use sha2::{Digest, Sha256};
 
 use crate::raw::{self, Answer, Open};
+use crate::terminal::Scripted;
 
 /// Which agent it is.
 pub(crate) const ID: &str = "6d2f9f2c-27a6-4a9b-a3d4-51a7b1b2f001";
@@ -36,6 +37,7 @@ pub(crate) struct Agent {
     pub(crate) records: Arc<Kept>,
     /// An admin's.
     pub(crate) token: String,
+    pub(crate) terminals: Arc<Scripted>,
 }
 
 /// Records as lines of JSON.
@@ -78,8 +80,9 @@ impl Common {
         let listening = api::listen(&config).await.expect("a free port");
         let address = listening.addresses()[0];
         let records = Arc::new(Kept::default());
+        let terminals = Arc::<Scripted>::default();
         let router = api::router(Door {
-            terminals: Arc::new(Nowhere),
+            terminals: terminals.clone(),
             service,
             guard: Guard::new(ID, "devbox", listening.addresses(), &config.allowed_origins).expect("good origins"),
             auth: Auth::new(tokens.clone(), clock.clone()),
@@ -90,7 +93,7 @@ impl Common {
             shutdown: shutdown.clone(),
         });
         let served = tokio::spawn(api::serve(listening, router, limits, shutdown.clone()));
-        Agent { address, hub, shutdown, producers, served, tokens, records, token }
+        Agent { address, hub, shutdown, producers, served, tokens, records, terminals, token }
     }
 }
 
@@ -439,24 +442,5 @@ fn kind(kind: FrameKind) -> WatchKind {
         FrameKind::Modified => WatchKind::Modified,
         FrameKind::Deleted => WatchKind::Deleted,
         FrameKind::Bookmark => WatchKind::Bookmark,
-    }
-}
-
-/// No terminals.
-struct Nowhere;
-
-#[async_trait::async_trait]
-impl api::Terminals for Nowhere {
-    async fn attach(
-        &self,
-        _: &Call,
-        _: &Name,
-        _: perry::contract::terminal::Hello,
-    ) -> Result<Box<dyn perry::runtime::Duplex>, ApiError> {
-        Err(ApiError::Unavailable("nowhere".to_owned()))
-    }
-
-    fn is_running(&self, _: &Name) -> bool {
-        false
     }
 }

@@ -16,6 +16,7 @@ mod socket;
 mod stall;
 mod stock_client;
 mod streams;
+mod terminal;
 mod typescript;
 mod vectors;
 mod wire;

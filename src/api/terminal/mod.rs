@@ -70,6 +70,7 @@ impl From<ApiError> for Closing {
             ApiError::Forbidden(_) => Close::Forbidden,
             ApiError::NotFound(_) => Close::NotFound,
             ApiError::PreconditionFailed { .. } => Close::Going,
+            ApiError::Unavailable(_) => Close::Again,
             _ => Close::Failed,
         };
         let exit = matches!(error, ApiError::PreconditionFailed { .. }).then(|| Exit::gone(error.to_string()));
