@@ -194,10 +194,8 @@ async fn nobody_gets_in_without_a_token_and_a_browser_says_it_first() {
 #[tokio::test]
 async fn a_token_of_another_workspace_or_a_name_of_none_gets_nothing() {
     let agent = Agent::start().await;
-    let other = agent.token(Wanted {
-        workspaces: Some(["beta".parse().expect("a name")].into()),
-        ..wanted("guest", Role::User)
-    });
+    let other = agent
+        .token(Wanted { workspaces: Some(["beta".parse().expect("a name")].into()), ..wanted("guest", Role::User) });
     let mut socket = connect(&agent, "/terminal/alpha", Some(&other), false).await;
     assert_eq!(closed(&mut socket).await.0, 4003);
     for name in ["gamma", "No%20Name"] {
