@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 use nix::errno::Errno;
-use nix::sys::signal::{Signal, killpg};
+use nix::sys::signal::{Signal, kill, killpg};
 use nix::sys::wait::{WaitPidFlag, WaitStatus, waitpid};
 use nix::unistd::{Gid, Pid, Uid};
 use rustix::fs::{Mode, OFlags};
@@ -88,8 +88,8 @@ impl Pty {
     pub(super) fn signal(&self, signal: Signal) {
         let front = tcgetpgrp(&self.output).ok().map(|group| group.as_raw_nonzero().get());
         for group in [Some(self.pid), front.filter(|front| *front != self.pid)].into_iter().flatten() {
-            // Whoever has ended needs no signal.
-            let _ = killpg(Pid::from_raw(group), signal);
+            // One that has just been started leads no group yet; whoever has ended needs no signal.
+            let _ = killpg(Pid::from_raw(group), signal).or_else(|_| kill(Pid::from_raw(group), signal));
         }
     }
 
