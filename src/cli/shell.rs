@@ -10,7 +10,7 @@ use tokio::time::sleep;
 
 use crate::client::{Client, ClientError, Ended, Heard, Session, TerminalSocket};
 use crate::contract::CreateTerminalInput;
-use crate::contract::terminal::{ClientFrame, Create, Exit, MAIN};
+use crate::contract::terminal::{ClientFrame, Create, Exit, MAIN, Size};
 use crate::model::Name;
 
 use super::context::Context;
@@ -66,7 +66,6 @@ impl Shell {
                 .hint(format!("without one: perry exec {} -- COMMAND", self.name))
         })?;
         let name = self.name.clone();
-        let is_command = !self.command.is_empty();
         let begun = self.begin(&client, size).await;
         let (session, create) = match begun {
             Ok(begun) => begun,
@@ -90,19 +89,10 @@ impl Shell {
             End::Failed(error) => Err(context.failure(&client, &name, error).await),
             End::Io(error) => Err(error.into()),
         }
-        .inspect(|_| {
-            if is_command {
-                context.end_progress()
-            }
-        })
     }
 
     /// What is looked at. A command has a terminal of its own, whose output is wanted from its first byte on.
-    async fn begin(
-        self,
-        client: &Client,
-        size: crate::contract::terminal::Size,
-    ) -> Result<(Session, Option<Create>), ClientError> {
+    async fn begin(self, client: &Client, size: Size) -> Result<(Session, Option<Create>), ClientError> {
         let random = uuid::Uuid::new_v4().simple().to_string();
         let named = |name: &str| name.parse::<Name>().expect("letters and digits");
         if self.command.is_empty() {

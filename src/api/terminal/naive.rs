@@ -118,14 +118,9 @@ async fn down(sink: &mut Sink, worker: ReadHalf<Worker>, shared: &Shared) -> Opt
     pings.tick().await;
     let mut acked = 0;
     loop {
-        let frame = tokio::select! {
-            frame = frames.next() => frame?,
-            _ = pings.tick() => {
-                if sink.send(Message::Ping(Bytes::new())).await.is_err() {
-                    return Some(Closing::gone());
-                }
-                continue;
-            }
+        let frame = match frames.next_or_ping(sink, &mut pings).await {
+            Ok(frame) => frame,
+            Err(closing) => return closing,
         };
         let (bytes, end) = match ServerFrame::decode(&frame) {
             Ok(ServerFrame::Data(sequence, bytes)) => {

@@ -4,7 +4,7 @@ use axum::extract::ws::Message;
 use bytes::{Bytes, BytesMut};
 use futures::{SinkExt, StreamExt};
 use tokio::io::{AsyncReadExt, AsyncWriteExt, ReadHalf, WriteHalf};
-use tokio::time::{interval, timeout};
+use tokio::time::{Interval, interval, timeout};
 
 use super::{Closing, PING, SILENCE, Sink, Source};
 use crate::contract::terminal::{ClientFrame, Close, Exit, ServerFrame, put_frame, take_frame};
@@ -54,14 +54,9 @@ async fn down(sink: &mut Sink, worker: ReadHalf<Worker>) -> Option<Closing> {
     let mut pings = interval(PING);
     pings.tick().await;
     loop {
-        let frame = tokio::select! {
-            frame = frames.next() => frame?,
-            _ = pings.tick() => {
-                if sink.send(Message::Ping(Bytes::new())).await.is_err() {
-                    return Some(Closing::gone());
-                }
-                continue;
-            }
+        let frame = match frames.next_or_ping(sink, &mut pings).await {
+            Ok(frame) => frame,
+            Err(closing) => return closing,
         };
         if let Some(exit) = exit(&frame) {
             return Some(ended(exit));
@@ -73,12 +68,12 @@ async fn down(sink: &mut Sink, worker: ReadHalf<Worker>) -> Option<Closing> {
 }
 
 /// The end, where a frame tells it.
-pub(super) fn exit(frame: &Bytes) -> Option<Exit> {
-    match (ServerFrame::is_data(frame), frame.first()) {
-        (false, Some(_)) => match ServerFrame::decode(frame) {
-            Ok(ServerFrame::Exit(exit)) => Some(exit),
-            _ => None,
-        },
+fn exit(frame: &Bytes) -> Option<Exit> {
+    if ServerFrame::is_data(frame) {
+        return None;
+    }
+    match ServerFrame::decode(frame) {
+        Ok(ServerFrame::Exit(exit)) => Some(exit),
         _ => None,
     }
 }
@@ -100,8 +95,27 @@ impl Frames {
         Self { worker, buffer: BytesMut::new() }
     }
 
+    /// The next one; meanwhile the client is asked whether it is there.
+    ///
+    /// # Errors
+    /// It is not, or the worker has ended it without a word (`None`).
+    pub(super) async fn next_or_ping(
+        &mut self,
+        sink: &mut Sink,
+        pings: &mut Interval,
+    ) -> Result<Bytes, Option<Closing>> {
+        loop {
+            tokio::select! {
+                frame = self.next() => return frame.ok_or(None),
+                _ = pings.tick() => {
+                    sink.send(Message::Ping(Bytes::new())).await.map_err(|_| Some(Closing::gone()))?;
+                }
+            }
+        }
+    }
+
     /// The next one; `None` at the end. Cancel-safe.
-    pub(super) async fn next(&mut self) -> Option<Bytes> {
+    async fn next(&mut self) -> Option<Bytes> {
         loop {
             if let Some(frame) = take_frame(&mut self.buffer).ok()? {
                 return Some(frame);

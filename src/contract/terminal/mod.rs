@@ -42,7 +42,7 @@ pub enum Close {
     Exit = 1000,
     /// The workspace has stopped, or the agent is going; after a [`ServerFrame::Exit`] it is the former.
     Going = 1001,
-    /// The worker is being replaced: come again.
+    /// The worker is being replaced, or does not answer yet: come again.
     Again = 1012,
     /// Something failed.
     Failed = 1011,

@@ -10,7 +10,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use async_trait::async_trait;
-use bytes::Bytes;
+use bytes::{Bytes, BytesMut};
 use futures::{StreamExt as _, stream};
 use hyper::Method;
 use serde::de::DeserializeOwned;
@@ -25,6 +25,7 @@ use super::hints::Hints;
 use super::secret::Key;
 use super::{Duplex, LogLines, LogsWanted, RuntimeError};
 use crate::contract::LogLine;
+use crate::contract::terminal::put_frame;
 use crate::contract::terminals::{Opening, TerminalRequest};
 use crate::contract::usage::Measured;
 use crate::contract::worker::{ExecRequest, ExecResponse, Socket};
@@ -142,9 +143,8 @@ impl Links {
         let mut stream = self.connect(uid, Socket::Terminals).await?;
         let opening = Opening { secret: self.key.secret(uid), request };
         let opening = serde_json::to_vec(&opening).expect("an opening has only texts for keys");
-        let length = u32::try_from(opening.len()).expect("clients say no more than a frame has room for");
-        let mut frame = length.to_le_bytes().to_vec();
-        frame.extend(opening);
+        let mut frame = BytesMut::new();
+        put_frame(&mut frame, &opening);
         let sent = stream.write_all(&frame).await;
         sent.map_err(|error| RuntimeError::Failed(format!("the terminals do not answer: {error}")))?;
         Ok(stream)

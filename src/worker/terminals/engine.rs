@@ -1,11 +1,10 @@
 //! The thread that follows all screens, off the way of the bytes: a viewer has them before they are looked at here.
 
 use std::collections::HashMap;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, mpsc};
 use std::thread;
 
-use tokio::sync::{Notify, oneshot};
+use tokio::sync::{oneshot, watch};
 
 use super::screen::Screen;
 use crate::contract::terminal::Size;
@@ -26,9 +25,8 @@ enum Order {
 #[derive(Debug, Default)]
 pub(super) struct Seen {
     /// Bytes that were looked at.
-    parsed: AtomicU64,
+    parsed: watch::Sender<u64>,
     told: Mutex<Told>,
-    changed: Notify,
 }
 
 #[derive(Debug, Default)]
@@ -40,12 +38,13 @@ struct Told {
 impl Seen {
     /// Bytes that were looked at since the beginning.
     pub(super) fn parsed(&self) -> u64 {
-        self.parsed.load(Ordering::Acquire)
+        *self.parsed.borrow()
     }
 
-    /// Waits until more was looked at, or something was heard.
-    pub(super) async fn changed(&self) {
-        self.changed.notified().await;
+    /// Waits until so many were looked at.
+    pub(super) async fn reached(&self, bytes: u64) {
+        // The sender is in `self`, so that it ends only then.
+        self.parsed.subscribe().wait_for(|parsed| *parsed >= bytes).await.ok();
     }
 
     /// The title where it changed, and answers to what the program asked.
@@ -142,7 +141,5 @@ fn feed(screen: &mut Screen, seen: &Seen, bytes: &[u8]) {
         told.title = heard.title.or(told.title.take());
         told.replies.extend(heard.replies);
     }
-    seen.parsed.fetch_add(bytes.len() as u64, Ordering::Release);
-    seen.changed.notify_waiters();
-    seen.changed.notify_one();
+    seen.parsed.send_modify(|parsed| *parsed += bytes.len() as u64);
 }

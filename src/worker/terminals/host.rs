@@ -9,7 +9,6 @@ use std::time::Duration;
 use tokio::time::sleep;
 
 use super::engine::{Engine, Id};
-use super::input::Input;
 use super::pty::Pty;
 use super::terminal::{Beginning, Terminal, Viewer};
 use crate::clock::{Clock, SystemClock};
@@ -130,34 +129,45 @@ impl Host {
         let number = self.next.replace(self.next.get() + 1);
         let id = format!("{}-{number}", self.life);
         let beginning =
-            Beginning { name, id, number, command: create.command, size, created: SystemClock::new().wall(), first: 0 };
-        let terminal = Terminal::new(beginning, pty, self.engine.clone(), Input::default());
+            Beginning { name, id, number, command: create.command, size, created: SystemClock::new().wall() };
+        let terminal = Terminal::new(beginning, pty, self.engine.clone());
         self.keep(Rc::clone(&terminal));
         Ok(terminal)
     }
 
     /// Runs a terminal to its end, and remembers it for a while.
-    pub(super) fn keep(self: &Rc<Self>, terminal: Rc<Terminal>) {
+    fn keep(self: &Rc<Self>, terminal: Rc<Terminal>) {
         let (host, scratch) = (Rc::clone(self), Rc::clone(&self.scratch));
         // One of that name that is just ending has viewers who have their own hold on it.
         self.terminals.borrow_mut().insert(terminal.name(), Rc::clone(&terminal));
         tokio::task::spawn_local(async move {
             Rc::clone(&terminal).run(scratch).await;
-            host.remember(&terminal);
+            let id = terminal.id.clone();
+            host.remember(terminal);
             sleep(REMEMBERED).await;
-            host.ended.borrow_mut().retain(|other| other.id != terminal.id);
-            terminal.forget();
+            host.forget(|other| other.id == id);
         });
     }
 
-    fn remember(&self, terminal: &Rc<Terminal>) {
+    fn remember(&self, terminal: Rc<Terminal>) {
         self.terminals.borrow_mut().retain(|_, other| other.id != terminal.id);
         terminal.shrink();
-        let mut ended = self.ended.borrow_mut();
-        ended.push_back(Rc::clone(terminal));
-        if ended.len() > ENDED {
-            ended.pop_front();
+        self.ended.borrow_mut().push_back(terminal);
+        if self.ended.borrow().len() > ENDED {
+            let oldest = self.ended.borrow().front().map(|oldest| oldest.id.clone());
+            self.forget(|other| Some(&other.id) == oldest.as_ref());
         }
+    }
+
+    /// Forgets ended ones, their screens too.
+    fn forget(&self, which: impl Fn(&Terminal) -> bool) {
+        self.ended.borrow_mut().retain(|ended| {
+            let goes = which(ended);
+            if goes {
+                ended.forget();
+            }
+            !goes
+        });
     }
 
     fn rename(&self, from: &Name, to: Name) -> Result<TerminalAnswer, Refusal> {

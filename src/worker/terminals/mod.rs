@@ -17,7 +17,7 @@ mod screen;
 mod snapshot;
 mod terminal;
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::ExitCode;
 use std::rc::Rc;
 use std::time::Duration;
@@ -72,7 +72,7 @@ pub async fn serve(places: &Places) -> Result<(), WorkerError> {
     let mut children = signal(SignalKind::child()).map_err(WorkerError::system("await signals"))?;
     let mut terminate = signal(SignalKind::terminate()).map_err(WorkerError::system("await signals"))?;
     let mut replaced = signal(SignalKind::hangup()).map_err(WorkerError::system("await signals"))?;
-    let listener = socket::listen(Path::new(&places.socket))?;
+    let listener = socket::listen(&places.socket)?;
     let host = Rc::new(Host::new(secret, places.own.clone(), Engine::start()?));
     let accepting = tokio::task::spawn_local(accept(listener, Rc::clone(&host)));
     loop {

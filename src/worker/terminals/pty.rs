@@ -2,7 +2,7 @@
 
 use std::fs::{self, File};
 use std::io;
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::AsFd;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
@@ -57,14 +57,6 @@ impl Pty {
         command.stdin(slave.try_clone()?).stdout(slave.try_clone()?).stderr(Stdio::from(slave));
         // Waited for by its number: the handle would not outlive this executable.
         let pid = i32::try_from(command.spawn()?.id()).map_err(io::Error::other)?;
-        Self::of(master, pid, tty)
-    }
-
-    /// One that was begun already.
-    ///
-    /// # Errors
-    /// It cannot be waited for.
-    pub(super) fn of(master: OwnedFd, pid: i32, tty: String) -> io::Result<Self> {
         // For both: they are one open file.
         rustix::io::ioctl_fionbio(&master, true)?;
         let input = Sender::from_owned_fd_unchecked(master.try_clone()?)?;

@@ -54,7 +54,6 @@ struct State {
     version: u64,
     /// Bytes since the beginning that the engine was given.
     fed: u64,
-    first: u64,
     tidying: bool,
     ended: Option<Exit>,
     /// All of its output is there.
@@ -90,14 +89,12 @@ pub(super) struct Beginning {
     pub(super) command: Vec<String>,
     pub(super) size: Size,
     pub(super) created: Timestamp,
-    /// The number of the first byte.
-    pub(super) first: u64,
 }
 
 impl Terminal {
-    /// Goes on with a program, from its first byte or a later one.
-    pub(super) fn new(beginning: Beginning, pty: Pty, engine: Engine, input: Input) -> Rc<Self> {
-        let Beginning { name, id, number, command, size, created, first } = beginning;
+    /// Follows a program from its first byte on.
+    pub(super) fn new(beginning: Beginning, pty: Pty, engine: Engine) -> Rc<Self> {
+        let Beginning { name, id, number, command, size, created } = beginning;
         let seen = engine.begin(number, size, SCREEN);
         let state = State {
             name,
@@ -107,13 +104,12 @@ impl Terminal {
             typist: None,
             wanted: None,
             resized: None,
-            flow: Flow::new(Ring::new(RING, first)),
-            input,
+            flow: Flow::new(Ring::new(RING, 0)),
+            input: Input::default(),
             viewers: BTreeMap::new(),
             next_viewer: 0,
             version: 0,
-            fed: first,
-            first,
+            fed: 0,
             tidying: false,
             ended: None,
             complete: false,
@@ -176,9 +172,12 @@ impl Terminal {
         }
     }
 
-    /// Frees what an ended one needs no more.
+    /// Frees what an ended one needs no more: who still looks gets all of it.
     pub(super) fn shrink(&self) {
-        self.state.borrow_mut().flow.ring.shrink(KEPT);
+        let mut state = self.state.borrow_mut();
+        if state.complete && state.viewers.is_empty() {
+            state.flow.ring.shrink(KEPT);
+        }
     }
 
     /// Its screen is followed no more.

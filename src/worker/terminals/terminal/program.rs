@@ -97,10 +97,10 @@ impl Terminal {
     pub(super) async fn wait_for_room(&self) -> bool {
         let (read, lag) = {
             let mut state = self.state.borrow_mut();
-            (state.flow.may_read(self.now()), state.fed - state.first - self.seen.parsed())
+            (state.flow.may_read(self.now()), state.fed - self.seen.parsed())
         };
         match read {
-            _ if lag > LAG => self.seen.changed().await,
+            _ if lag > LAG => self.seen.reached(self.seen.parsed() + 1).await,
             Read::Go => return false,
             Read::Wait(until) => tokio::select! {
                 () = self.room.notified() => {}
@@ -144,10 +144,8 @@ impl Terminal {
         tokio::task::spawn_local(async move {
             sleep(wait).await;
             terminal.feed();
-            let target = { terminal.state.borrow().fed - terminal.state.borrow().first };
-            while terminal.seen.parsed() < target {
-                terminal.seen.changed().await;
-            }
+            let fed = terminal.state.borrow().fed;
+            terminal.seen.reached(fed).await;
             terminal.tidy();
         });
     }

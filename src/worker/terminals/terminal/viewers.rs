@@ -159,6 +159,7 @@ impl Terminal {
         if let Some(heir) = heir.filter(|_| was_typist) {
             self.want_size(heir.size.get());
         }
+        self.shrink();
         self.room.notify_one();
         self.wake_all();
     }
