@@ -65,7 +65,10 @@ async fn random_bytes_both_ways_over_two_hundred_cuts_are_neither_lost_nor_doubl
     let host = Host::start().await;
     let mut viewer = host.view("main", &["sh", "-c", "stty raw -echo; echo ready; exec cat"]).await;
     viewer.until("ready").await;
-    let begin = viewer.seen.len() + usize::from(!viewer.text().ends_with('\n'));
+    // What came before it may have been in a snapshot: this comes back as data, and nothing follows it.
+    viewer.input("<begin>").await;
+    viewer.until("<begin>").await;
+    let begin = viewer.seen.len();
     let (mut typed, mut cut_at) = (0, 0);
     let mut cuts = 0;
     while viewer.seen.len() < begin + ALL {
