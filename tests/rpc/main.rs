@@ -6,6 +6,7 @@ mod apply;
 mod attacks;
 mod client;
 mod host_right;
+#[path = "../common/node.rs"]
 mod node;
 mod openapi;
 mod procedures;

@@ -1,6 +1,9 @@
 //! The worker's terminals over their socket, with real programs and without a container.
 
+mod conformance;
 mod flow;
 mod host;
 mod life;
+#[path = "../common/node.rs"]
+mod node;
 mod restore;

@@ -61,11 +61,18 @@ impl Boundary {
             self.cut = false;
             return;
         }
-        // An ESC within a control sequence begins another, and so does one within a string that does not end it.
-        if self.state == State::Escape {
-            self.begun.clear();
-        } else if before == State::TextEscape {
+        // What ends no string begins an escape sequence.
+        if before == State::TextEscape {
             self.begun = vec![0x1b];
+        }
+        let within = matches!(before, State::TextEscape | State::Escape | State::EscapeMore | State::Csi);
+        match byte {
+            // It begins another.
+            0x1b if self.state == State::Escape => self.begun.clear(),
+            0x1b => {}
+            // It has been obeyed already.
+            0..0x20 | 0x7f if within => return,
+            _ => {}
         }
         if self.begun.len() < LONGEST {
             self.begun.push(byte);
@@ -89,9 +96,12 @@ fn next(state: State, byte: u8) -> State {
         (_, 0x18 | 0x1a) => State::Ground,
         (State::Osc | State::Text, 0x1b) => State::TextEscape,
         (State::TextEscape, b'\\') => State::Ground,
+        (_, 0x1b) => State::Escape,
+        // Other control characters within a sequence are obeyed and are no part of it.
+        (State::TextEscape | State::Escape, 0..0x20 | 0x7f) => State::Escape,
+        (State::EscapeMore, 0..0x20 | 0x7f) => State::EscapeMore,
         // What follows ESC within a string begins anew, as terminals have it.
         (State::TextEscape | State::Escape, _) => after_escape(byte),
-        (_, 0x1b) => State::Escape,
         (State::Ground, _) => begin(byte),
         (State::EscapeMore, 0x20..=0x2f) => State::EscapeMore,
         (State::EscapeMore, _) => State::Ground,
@@ -169,6 +179,13 @@ mod tests {
             assert_eq!(begun(&[format!("{before}{rest}").as_bytes()]), rest.as_bytes());
         }
         assert_eq!(begun(&["a\u{1f600}".as_bytes(), &[0xf0, 0x9f]]), [0xf0, 0x9f]);
+    }
+
+    #[test]
+    fn a_control_character_within_a_sequence_is_not_said_again() {
+        assert_eq!(begun(&[b"ab\x1b[2\x08"]), b"\x1b[2");
+        assert_eq!(begun(&[b"ab\x1b\r"]), b"\x1b");
+        assert_eq!(begun(&[b"ab\x1b(\n"]), b"\x1b(");
     }
 
     #[test]

@@ -16,6 +16,7 @@ mod ring;
 mod screen;
 mod snapshot;
 mod terminal;
+mod vt;
 
 use std::path::PathBuf;
 use std::process::ExitCode;

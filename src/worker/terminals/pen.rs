@@ -131,8 +131,6 @@ fn color(color: Color, base: u32) -> String {
         Color::Spec(rgb) if base == 50 => format!("58:2::{}:{}:{}", rgb.r, rgb.g, rgb.b),
         Color::Spec(rgb) => format!("{};2;{};{};{}", base + 8, rgb.r, rgb.g, rgb.b),
         Color::Indexed(index) if base == 50 => format!("58:5:{index}"),
-        Color::Indexed(index @ 0..8) => (base + u32::from(index)).to_string(),
-        Color::Indexed(index @ 8..16) => (base + 60 + u32::from(index) - 8).to_string(),
         Color::Indexed(index) => format!("{};5;{index}", base + 8),
         Color::Named(name) => match name as u32 {
             index @ 0..8 if base != 50 => (base + index).to_string(),

@@ -12,14 +12,13 @@ use alacritty_terminal::vte::ansi::{Processor, Timeout};
 
 use super::boundary::Boundary;
 use super::snapshot;
+use super::vt::Vt;
 use crate::contract::terminal::Size;
 
 /// A cell of the engine, in bytes.
 const CELL: usize = 24;
 /// The most lines of scrollback: more would make a snapshot slow to read.
 const LINES_MAX: usize = 5_000;
-/// The longest title that is kept, in characters.
-const TITLE_MAX: usize = 256;
 /// Answers to questions of the program, in bytes: more are dropped.
 const REPLIES_MAX: usize = 4 << 10;
 
@@ -40,21 +39,22 @@ pub(super) struct Heard {
     pub(super) replies: Vec<u8>,
 }
 
+/// Answers to questions of the program, until they are taken.
 #[derive(Debug, Clone, Default)]
-struct Listener(Arc<Mutex<Heard>>);
+struct Replies(Arc<Mutex<Vec<u8>>>);
 
-impl EventListener for Listener {
+impl Replies {
+    fn lock(&self) -> std::sync::MutexGuard<'_, Vec<u8>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl EventListener for Replies {
     fn send_event(&self, event: Event) {
-        let mut heard = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        match event {
-            Event::Title(title) => {
-                heard.title = Some(title.chars().filter(|c| !c.is_control()).take(TITLE_MAX).collect());
-            }
-            Event::ResetTitle => heard.title = Some(String::new()),
-            Event::PtyWrite(reply) if heard.replies.len() + reply.len() <= REPLIES_MAX => {
-                heard.replies.extend(reply.bytes());
-            }
-            _ => {}
+        let Event::PtyWrite(reply) = event else { return };
+        let mut replies = self.lock();
+        if replies.len() + reply.len() <= REPLIES_MAX {
+            replies.extend(reply.bytes());
         }
     }
 }
@@ -85,48 +85,47 @@ impl Dimensions for Size {
 
 /// One terminal's screen.
 pub(super) struct Screen {
-    term: Term<Listener>,
+    vt: Vt<Replies>,
     parser: Processor<Never>,
     boundary: Boundary,
-    listener: Listener,
+    replies: Replies,
     size: Size,
-    title: String,
+    /// The title that was told.
+    told: String,
     memory: usize,
 }
 
 impl Screen {
     /// An empty one, whose cells take at most `memory` bytes, as near as that can be told.
     pub(super) fn new(size: Size, memory: usize) -> Self {
-        let (size, listener) = (usable(size), Listener::default());
-        let term = Term::new(config(size, memory), &size, listener.clone());
+        let (size, replies) = (usable(size), Replies::default());
+        let term = Term::new(config(size, memory), &size, replies.clone());
         Self {
-            term,
+            vt: Vt::new(term),
             parser: Processor::new(),
             boundary: Boundary::default(),
-            listener,
+            replies,
             size,
-            title: String::new(),
+            told: String::new(),
             memory,
         }
     }
 
     /// Shows what a program prints. Nothing that it prints can do more harm than that the screen begins anew.
     pub(super) fn feed(&mut self, bytes: &[u8]) {
-        let fed = catch_unwind(AssertUnwindSafe(|| self.parser.advance(&mut self.term, bytes)));
+        let fed = catch_unwind(AssertUnwindSafe(|| self.parser.advance(&mut self.vt, bytes)));
         if fed.is_err() {
             *self = Self::new(self.size, self.memory);
         }
         self.boundary.feed(bytes);
-        let title = self.lock().title.clone();
-        self.title = title.unwrap_or(std::mem::take(&mut self.title));
     }
 
     /// Takes another size.
     pub(super) fn resize(&mut self, size: Size) {
         let size = usable(size);
         let resized = catch_unwind(AssertUnwindSafe(|| {
-            self.term.resize(size);
-            self.term.set_options(config(size, self.memory));
+            self.vt.resize(size);
+            self.vt.term.set_options(config(size, self.memory));
         }));
         if resized.is_err() {
             *self = Self::new(size, self.memory);
@@ -136,18 +135,16 @@ impl Screen {
 
     /// What makes another terminal, reset and of the same size, show the same.
     pub(super) fn snapshot(&mut self) -> Vec<u8> {
-        let mut bytes = snapshot::of(&mut self.term, &self.title);
+        let mut bytes = snapshot::of(&mut self.vt);
         bytes.extend_from_slice(self.boundary.begun());
         bytes
     }
 
     /// What was told or asked since the last time.
     pub(super) fn heard(&mut self) -> Heard {
-        std::mem::take(&mut *self.lock())
-    }
-
-    fn lock(&self) -> std::sync::MutexGuard<'_, Heard> {
-        self.listener.0.lock().unwrap_or_else(PoisonError::into_inner)
+        let title = (self.told != self.vt.title).then(|| self.vt.title.clone());
+        self.told.clone_from(&self.vt.title);
+        Heard { title, replies: std::mem::take(&mut *self.replies.lock()) }
     }
 }
 

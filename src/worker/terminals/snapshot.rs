@@ -11,9 +11,10 @@ use alacritty_terminal::grid::{Cursor, Dimensions, Grid};
 use alacritty_terminal::index::{Column, Line, Point};
 use alacritty_terminal::term::cell::{Cell, Flags};
 use alacritty_terminal::term::{Term, TermMode};
-use alacritty_terminal::vte::ansi::{CharsetIndex, CursorShape, Handler, NamedPrivateMode, StandardCharset};
+use alacritty_terminal::vte::ansi::{CharsetIndex, CursorShape, Handler, StandardCharset};
 
 use super::pen::Pen;
+use super::vt::Vt;
 
 /// The most bytes of scrollback and screen; the oldest rows are left out of more.
 const ROWS_MAX: usize = 900 << 10;
@@ -22,7 +23,8 @@ const ROWS_MAX: usize = 900 << 10;
 const PLAIN: &[u8] = b"\x1b]8;;\x1b\\\x1b[m\x1b(B\x1b)B";
 
 /// The stream.
-pub(super) fn of<T: EventListener>(term: &mut Term<T>, title: &str) -> Vec<u8> {
+pub(super) fn of<T: EventListener>(vt: &mut Vt<T>) -> Vec<u8> {
+    let Vt { term, active, title, titles, margins } = vt;
     let mut out = Vec::with_capacity(4 << 10);
     let alternate = term.mode().contains(TermMode::ALT_SCREEN);
     if alternate {
@@ -41,26 +43,28 @@ pub(super) fn of<T: EventListener>(term: &mut Term<T>, title: &str) -> Vec<u8> {
     } else {
         screen(&mut out, term.grid(), true);
     }
-    let margins = margins(term);
     tab_stops(&mut out, term);
-    if margins != (0, term.screen_lines() - 1) {
+    if *margins != (0, term.bottommost_line().0) {
         let _ = write!(out, "\x1b[{};{}r", margins.0 + 1, margins.1 + 1);
     }
     let origin = if term.mode().contains(TermMode::ORIGIN) { margins.0 } else { 0 };
-    if origin > 0 || term.mode().contains(TermMode::ORIGIN) {
+    if term.mode().contains(TermMode::ORIGIN) {
         out.extend_from_slice(b"\x1b[?6h");
     }
-    if !alternate || term.grid().saved_cursor != Cursor::default() {
+    if term.grid().saved_cursor != Cursor::default() {
         cursor(&mut out, term.grid(), &term.grid().saved_cursor, origin);
         out.extend_from_slice(b"\x1b7");
     }
     cursor(&mut out, term.grid(), &term.grid().cursor, origin);
-    if active_charset(term) == CharsetIndex::G1 {
+    if *active == CharsetIndex::G1 {
         out.push(0x0e);
     }
     modes(&mut out, *term.mode());
     cursor_style(&mut out, term);
     colors(&mut out, term);
+    for title in titles {
+        let _ = write!(out, "\x1b]0;{title}\x07\x1b[22;0t");
+    }
     if !title.is_empty() {
         let _ = write!(out, "\x1b]0;{title}\x07");
     }
@@ -122,6 +126,7 @@ fn row(out: &mut Vec<u8>, grid: &Grid<Cell>, line: Line, continued: bool) -> boo
     let cells = &grid[line];
     let columns = grid.columns();
     let length = length(grid, line);
+    let erased = erased(grid, line, length);
     let mut pen = Pen::default();
     let mut blanks = 0;
     if continued && length > 0 && Pen::of(&cells[Column(0)]) != pen {
@@ -129,7 +134,7 @@ fn row(out: &mut Vec<u8>, grid: &Grid<Cell>, line: Line, continued: bool) -> boo
         glyph(out, &cells[Column(0)]);
         out.push(b'\r');
     }
-    for at in 0..length {
+    for at in 0..erased {
         let cell = &cells[Column(at)];
         if cell.flags.contains(Flags::WIDE_CHAR_SPACER) {
             continue;
@@ -157,8 +162,28 @@ fn row(out: &mut Vec<u8>, grid: &Grid<Cell>, line: Line, continued: bool) -> boo
     if continued && length == 0 {
         out.push(b' ');
     }
+    if erased < length {
+        skip(out, &mut pen, blanks);
+        pen.change(out, &cells[Column(erased)]);
+        out.extend_from_slice(b"\x1b[K");
+    }
     pen.reset(out);
     length == columns && cells[Column(columns - 1)].flags.contains(Flags::WRAPLINE)
+}
+
+/// From where on a row is blank to its end and in one colour: as good as erased, which is no text to fold. Its first cell,
+/// which begins the row, is never among them.
+fn erased(grid: &Grid<Cell>, line: Line, length: usize) -> usize {
+    let cells = &grid[line];
+    let Some(last) = length.checked_sub(1).filter(|last| last + 1 == grid.columns()).map(|at| &cells[Column(at)])
+    else {
+        return length;
+    };
+    let blank = Cell { bg: last.bg, ..Cell::default() };
+    if *last != blank {
+        return length;
+    }
+    (1..length).rev().find(|at| cells[Column(*at)] != blank).map_or(1, |at| at + 1)
 }
 
 fn begins_wide(grid: &Grid<Cell>, line: Line) -> bool {
@@ -189,8 +214,8 @@ fn glyph(out: &mut Vec<u8>, cell: &Cell) {
 }
 
 /// Puts the cursor where it was, with what it writes next; `origin` is the row that counts as the first.
-fn cursor(out: &mut Vec<u8>, grid: &Grid<Cell>, cursor: &Cursor<Cell>, origin: usize) {
-    let row = usize::try_from(cursor.point.line.0).unwrap_or(0).saturating_sub(origin);
+fn cursor(out: &mut Vec<u8>, grid: &Grid<Cell>, cursor: &Cursor<Cell>, origin: i32) {
+    let row = (cursor.point.line.0 - origin).max(0);
     let mut column = cursor.point.column.0.min(grid.columns() - 1);
     let cells = &grid[cursor.point.line.max(Line(0)).min(grid.bottommost_line())];
     // Where the row goes on already, printing its end anew would cut the two apart.
@@ -217,23 +242,6 @@ fn cursor(out: &mut Vec<u8>, grid: &Grid<Cell>, cursor: &Cursor<Cell>, origin: u
     }
 }
 
-/// The rows of the scrolling region, from 0. The engine does not tell it: where the cursor can go in origin mode shows it.
-fn margins<T: EventListener>(term: &mut Term<T>) -> (usize, usize) {
-    let (cursor, origin) = (term.grid().cursor.clone(), term.mode().contains(TermMode::ORIGIN));
-    let mode = NamedPrivateMode::Origin.into();
-    term.set_private_mode(mode);
-    let row = |term: &Term<T>| usize::try_from(term.grid().cursor.point.line.0).unwrap_or(0);
-    term.goto(0, 0);
-    let top = row(term);
-    term.goto(i32::from(u16::MAX), 0);
-    let bottom = row(term);
-    if !origin {
-        term.unset_private_mode(mode);
-    }
-    term.grid_mut().cursor = cursor;
-    (top, bottom)
-}
-
 /// Sets tab stops where they are not the usual ones.
 fn tab_stops<T: EventListener>(out: &mut Vec<u8>, term: &mut Term<T>) {
     let (cursor, columns) = (term.grid().cursor.clone(), term.columns());
@@ -257,32 +265,6 @@ fn tab_stops<T: EventListener>(out: &mut Vec<u8>, term: &mut Term<T>) {
     for stop in stops {
         let _ = write!(out, "\x1b[1;{}H\x1bH", stop + 1);
     }
-}
-
-/// Which set of characters is typed in. The engine does not tell it: what a letter becomes shows it.
-fn active_charset<T: EventListener>(term: &mut Term<T>) -> CharsetIndex {
-    let saved = term.grid().cursor.clone();
-    let at = Point::new(Line(0), Column(0));
-    let cell = term.grid()[at].clone();
-    let next = term.grid()[Line(0)][Column(1)].clone();
-    let insert = term.mode().contains(TermMode::INSERT);
-    if insert {
-        term.unset_mode(alacritty_terminal::vte::ansi::NamedMode::Insert.into());
-    }
-    let cursor = &mut term.grid_mut().cursor;
-    (cursor.point, cursor.input_needs_wrap) = (at, false);
-    cursor.charsets[CharsetIndex::G0] = StandardCharset::Ascii;
-    cursor.charsets[CharsetIndex::G1] = StandardCharset::SpecialCharacterAndLineDrawing;
-    term.input('q');
-    let index = if term.grid()[at].c == 'q' { CharsetIndex::G0 } else { CharsetIndex::G1 };
-    let grid = term.grid_mut();
-    grid.cursor = saved;
-    grid[at] = cell;
-    grid[Line(0)][Column(1)] = next;
-    if insert {
-        term.set_mode(alacritty_terminal::vte::ansi::NamedMode::Insert.into());
-    }
-    index
 }
 
 /// Modes that differ from those of a terminal that was reset.
