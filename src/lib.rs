@@ -26,6 +26,7 @@ pub mod model;
 pub mod nofollow;
 pub mod plan;
 pub mod queue;
+pub mod quiet;
 pub mod runtime;
 pub mod store;
 pub mod watch;

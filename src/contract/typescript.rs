@@ -9,7 +9,7 @@ use ts_rs::{Config, TS, TypeVisitor};
 
 use super::error::{BadRequest, Code, Conflict, ErrorBody};
 use super::table::{Descriptor, PROCEDURES, Shape};
-use super::terminal::{Exit, Hello, Info};
+use super::terminal::{Exit, Hello, Info, Size};
 use crate::model::Role;
 
 const HEAD: &str = "// Made from the table of procedures in src/contract/table.rs: change it there, then run\n\
@@ -75,6 +75,7 @@ pub fn types() -> String {
     all.name::<Conflict>();
     all.name::<BadRequest>();
     all.name::<Hello>();
+    all.name::<Size>();
     all.name::<Info>();
     all.name::<Exit>();
     let declarations: Vec<String> = all.all.into_values().collect();

@@ -14,6 +14,7 @@ use tokio::net::UnixStream;
 
 use crate::contract::worker::Socket;
 use crate::model::Uid;
+use crate::quiet;
 
 const RECORD: &str = "prepared.json";
 /// A record is about 200 bytes.
@@ -122,7 +123,7 @@ impl Folder {
     ///
     /// # Errors
     /// There is no socket, or nobody listens.
-    pub async fn connect(&self, socket: Socket) -> io::Result<UnixStream> {
+    pub async fn connect(&self, socket: Socket) -> io::Result<quiet::Stream> {
         let (name, flags) = (socket.file_name(), OFlag::O_PATH | OFlag::O_NOFOLLOW);
         let folder = OpenOptions::new()
             .read(true)
@@ -133,7 +134,8 @@ impl Folder {
         if !socket.metadata()?.file_type().is_socket() {
             return Err(io::Error::new(io::ErrorKind::InvalidInput, format!("{name} is no socket")));
         }
-        UnixStream::connect(format!("/proc/self/fd/{}", std::os::fd::AsRawFd::as_raw_fd(&socket))).await
+        let path = format!("/proc/self/fd/{}", std::os::fd::AsRawFd::as_raw_fd(&socket));
+        quiet::stream(UnixStream::connect(path).await?)
     }
 }
 

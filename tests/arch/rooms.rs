@@ -3,19 +3,20 @@
 use crate::rust::Source;
 
 /// What a room may import of ours. `clock` is the one way to ask for the time, so every room but the pure ones may.
-const TABLE: [(&str, &[&str]); 20] = [
+const TABLE: [(&str, &[&str]); 21] = [
     ("model", &[]),
     ("plan", &["model"]),
     ("contract", &["model"]),
     ("clock", &[]),
     ("nofollow", &[]),
     ("listening", &[]),
+    ("quiet", &[]),
     ("queue", &["clock"]),
     ("watch", &["model", "contract", "clock"]),
-    ("runtime", &["model", "contract", "clock", "listening"]),
+    ("runtime", &["model", "contract", "clock", "listening", "quiet"]),
     ("sessions", &["model", "contract", "clock"]),
     ("client", &["model", "contract", "clock"]),
-    ("worker", &["model", "contract", "clock", "nofollow", "listening"]),
+    ("worker", &["model", "contract", "clock", "nofollow", "listening", "quiet"]),
     ("store", &["model", "clock", "nofollow"]),
     ("controller", &["model", "plan", "queue", "watch", "clock", "store", "runtime"]),
     ("api", &["model", "contract", "store", "watch", "sessions", "controller", "runtime", "clock"]),

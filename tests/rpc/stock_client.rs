@@ -29,6 +29,6 @@ async fn what_the_package_shows_of_an_agent_behind_a_proxy_that_cuts_ends_up_as_
     let url = format!("http://{}", agent.address);
     let seeds = std::env::var("PERRY_SEEDS").unwrap_or_else(|_| "200".to_owned());
     let env = [("PERRY_URL", url.as_str()), ("PERRY_TOKEN", &agent.token), ("PERRY_SEEDS", &seeds)];
-    package.run("npm", &["run", "live", "-w", "@perry/contract"], &env).await;
+    package.run("npm", &["run", "live", "-w", "@perry/contract", "--", "agent"], &env).await;
     agent.producers(0).await;
 }

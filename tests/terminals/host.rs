@@ -20,7 +20,7 @@ use tokio::time::timeout;
 
 /// Longer than anything here takes: only a failure waits for it.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
-const SECRET: &str = "s3cret";
+pub(crate) const SECRET: &str = "s3cret";
 
 /// Terminals on a thread of their own; they end with the test's process.
 pub(crate) struct Host {
@@ -61,7 +61,7 @@ impl Host {
         Self { folder }
     }
 
-    fn socket(&self) -> PathBuf {
+    pub(crate) fn socket(&self) -> PathBuf {
         self.folder.path().join("terminals.sock")
     }
 

@@ -7,3 +7,4 @@ mod life;
 #[path = "../common/node.rs"]
 mod node;
 mod restore;
+mod typescript;

@@ -2,4 +2,6 @@ export { type Connection, type ConnectionState, connect, type PerryClient } from
 export { DisconnectedError } from './errors.ts'
 export { contract } from './generated/contract.ts'
 export type * from './generated/types.ts'
+export { openTerminal, type Terminal, type TerminalOptions, type TerminalState } from './terminal.ts'
+export type { Screen } from './terminal/render.ts'
 export { type WorkspacesSnapshot, WorkspacesStore } from './workspaces.ts'

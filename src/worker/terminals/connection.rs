@@ -8,7 +8,7 @@ use bytes::{Buf, Bytes, BytesMut};
 use subtle::ConstantTimeEq;
 use tokio::io::AsyncReadExt;
 use tokio::net::UnixStream;
-use tokio::net::unix::{OwnedReadHalf, OwnedWriteHalf};
+use tokio::net::unix::pipe::Receiver;
 use tokio::time::timeout;
 
 use super::flow::Next;
@@ -16,13 +16,14 @@ use super::host::Host;
 use super::terminal::{Terminal, Viewer};
 use crate::contract::terminal::{ClientFrame, Exit, Hello, ServerFrame, Size, put_frame, take_frame};
 use crate::contract::terminals::{Opening, Refusal, TerminalAnswer, TerminalRequest};
+use crate::quiet;
 
 /// How long the first frame may take.
 const OPENING: Duration = Duration::from_secs(10);
 
 /// Serves a connection to its end.
 pub(super) async fn serve(host: Rc<Host>, stream: UnixStream) {
-    let (read, write) = stream.into_split();
+    let Ok((read, write)) = stream.into_std().and_then(quiet::split) else { return };
     let (mut frames, mut out) = (Frames::new(read), Out { socket: write, rest: BytesMut::new() });
     let Ok(Ok(Some(first))) = timeout(OPENING, frames.next()).await else { return };
     let answer = match serde_json::from_slice::<Opening>(&first) {
@@ -134,12 +135,12 @@ async fn write_some(terminal: &Terminal, viewer: &Viewer, out: &mut Out) -> io::
 
 /// Frames that come, each behind its length.
 struct Frames {
-    socket: OwnedReadHalf,
+    socket: Receiver,
     buffer: BytesMut,
 }
 
 impl Frames {
-    fn new(socket: OwnedReadHalf) -> Self {
+    fn new(socket: Receiver) -> Self {
         Self { socket, buffer: BytesMut::new() }
     }
 
@@ -159,7 +160,7 @@ impl Frames {
 
 /// Frames that go.
 struct Out {
-    socket: OwnedWriteHalf,
+    socket: quiet::Writer<std::os::unix::net::UnixStream>,
     /// What must go before anything else.
     rest: BytesMut,
 }
@@ -181,10 +182,9 @@ impl Out {
 
     async fn flush(&mut self) -> io::Result<()> {
         while !self.rest.is_empty() {
-            self.socket.writable().await?;
             match self.socket.try_write(&self.rest) {
                 Ok(length) => self.rest.advance(length),
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => self.socket.writable().await?,
                 Err(error) => return Err(error),
             }
         }

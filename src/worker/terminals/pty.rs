@@ -13,9 +13,10 @@ use nix::unistd::{Gid, Pid, Uid};
 use rustix::fs::{Mode, OFlags};
 use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};
 use rustix::termios::{Winsize, tcgetpgrp, tcsetwinsize};
-use tokio::net::unix::pipe::{Receiver, Sender};
+use tokio::net::unix::pipe::Receiver;
 
 use crate::contract::terminal::{Create, Exit, Size};
+use crate::quiet;
 use crate::worker::accounts::default_user;
 
 /// The group that terminals belong to, by number, on Debian and all others that follow it.
@@ -24,10 +25,10 @@ const TTY_GROUP: u32 = 5;
 /// A program on a terminal of its own.
 #[derive(Debug)]
 pub(super) struct Pty {
-    /// What the program prints: our end, which is no pipe but is waited for as one is.
+    /// Our end: what the program prints.
     pub(super) output: Receiver,
-    /// What it is to read: our end again.
-    pub(super) input: Sender,
+    /// Our end: what it is to read.
+    pub(super) input: quiet::Writer<File>,
     /// The leader of the session.
     pub(super) pid: i32,
     /// The device, as the program sees it.
@@ -57,10 +58,9 @@ impl Pty {
         command.stdin(slave.try_clone()?).stdout(slave.try_clone()?).stderr(Stdio::from(slave));
         // Waited for by its number: the handle would not outlive this executable.
         let pid = i32::try_from(command.spawn()?.id()).map_err(io::Error::other)?;
-        // For both: they are one open file.
         rustix::io::ioctl_fionbio(&master, true)?;
-        let input = Sender::from_owned_fd_unchecked(master.try_clone()?)?;
-        Ok(Self { output: Receiver::from_owned_fd_unchecked(master)?, input, pid, tty })
+        let (output, input) = quiet::split(File::from(master))?;
+        Ok(Self { output, input, pid, tty })
     }
 
     /// Sets its size; programs are told.

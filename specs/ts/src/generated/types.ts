@@ -1139,6 +1139,19 @@ worker: string, };
 export type Severity = "Normal" | "Warning";
 
 /**
+ * Columns and rows.
+ */
+export type Size = {
+/**
+ * Columns.
+ */
+cols: number,
+/**
+ * Rows.
+ */
+rows: number, };
+
+/**
  * What a workspace should be. Every field is optional.
  */
 export type Spec = {
