@@ -230,7 +230,7 @@ impl Line for Perry {
                     return bytes;
                 }
                 Heard::Exit(_) => return Bytes::new(),
-                Heard::Info(_) | Heard::Nothing => {}
+                Heard::Info(_) | Heard::Errors(_) | Heard::Nothing => {}
             }
         }
     }

@@ -158,7 +158,7 @@ impl View<'_> {
         let hello = self.session.hello(tty::size(), self.create.clone());
         let again = self.session.again();
         // A connection that breaks at once is found to be broken by who reads from it.
-        if socket.send(&ClientFrame::Hello(Box::new(hello))).await.is_ok() {
+        if socket.greet(hello).await.is_ok() {
             for frame in again {
                 if socket.send(&frame).await.is_err() {
                     break;
@@ -214,7 +214,7 @@ impl View<'_> {
                 renewed.and_then(|()| tty::show(&bytes))
             }
             Heard::Exit(exit) => return Some(End::Exit(exit)),
-            Heard::Info(_) | Heard::Nothing => Ok(()),
+            Heard::Info(_) | Heard::Errors(_) | Heard::Nothing => Ok(()),
         };
         // What began it has done so.
         self.create = None;

@@ -49,6 +49,13 @@ impl Target {
         self.address.strip_prefix(HTTPS).unwrap_or(&self.address)
     }
 
+    /// Whether it is on this machine.
+    pub(super) fn is_here(&self) -> bool {
+        let host = self.host().rsplit_once(':').map_or(self.host(), |(host, _)| host);
+        let address = host.trim_matches(['[', ']']).parse::<std::net::IpAddr>();
+        host == "localhost" || address.is_ok_and(|address| address.is_loopback())
+    }
+
     /// The error in an answer with a status of 300 or more.
     pub(super) fn error(&self, status: u16, body: &[u8]) -> ClientError {
         match (ClientError::answer(&self.address, status, body), &self.only) {

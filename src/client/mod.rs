@@ -4,6 +4,7 @@
 //! connection and nothing else, and runs on a current-thread runtime. [`Watch`] goes on over reconnects; [`Wait`]
 //! decides, from its frames, whether what one waits for has come.
 
+mod compressed;
 mod connection;
 mod error;
 mod rows;
@@ -26,6 +27,7 @@ use crate::contract::worker::ExecResponse;
 use crate::contract::*;
 use crate::model::{DiskUsage, Event, Secret, Shown};
 
+pub use compressed::Decompressor;
 pub use error::ClientError;
 pub use rows::{Listing, Row, RowCondition};
 pub use sse::{LineTooLong, Parser, SseEvent};

@@ -11,6 +11,7 @@ use tokio_tungstenite::tungstenite::protocol::WebSocketConfig;
 use tokio_tungstenite::tungstenite::{Error, Message};
 use tokio_tungstenite::{WebSocketStream, client_async_with_config};
 
+use super::compressed::Decompressor;
 use super::connection::{Duplex, open_stream};
 use super::{Client, ClientError};
 use crate::contract;
@@ -38,6 +39,8 @@ pub enum Heard {
     },
     /// News of the terminal.
     Info(Box<Info>),
+    /// What a command without a terminal wrote to stderr.
+    Errors(Bytes),
     /// The end.
     Exit(Exit),
     /// Nothing to show.
@@ -81,6 +84,7 @@ impl Session {
             cols: size.cols,
             rows: size.rows,
             create,
+            exec: None,
             compress: false,
         }
     }
@@ -134,7 +138,8 @@ impl Session {
                 Heard::Nothing
             }
             ServerFrame::Exit(exit) => Heard::Exit(exit),
-            // It was not asked for.
+            ServerFrame::Errors(bytes) => Heard::Errors(bytes),
+            // The socket has undone it.
             ServerFrame::Compressed(..) => Heard::Nothing,
         }
     }
@@ -167,7 +172,12 @@ impl Ended {
 }
 
 /// One connection to a terminal.
-pub struct TerminalSocket(WebSocketStream<Box<dyn Duplex>>);
+pub struct TerminalSocket {
+    socket: WebSocketStream<Box<dyn Duplex>>,
+    decompressor: Decompressor,
+    /// It does not stay on this machine.
+    far: bool,
+}
 
 impl std::fmt::Debug for TerminalSocket {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
@@ -176,12 +186,21 @@ impl std::fmt::Debug for TerminalSocket {
 }
 
 impl TerminalSocket {
+    /// Says hello; output is asked for compressed where it goes over a network.
+    ///
+    /// # Errors
+    /// The connection is broken.
+    pub async fn greet(&mut self, hello: Hello) -> Result<(), Ended> {
+        let hello = Hello { compress: self.far, ..hello };
+        self.send(&ClientFrame::Hello(Box::new(hello))).await
+    }
+
     /// Sends a frame.
     ///
     /// # Errors
     /// The connection is broken.
     pub async fn send(&mut self, frame: &ClientFrame) -> Result<(), Ended> {
-        self.0.send(Message::Binary(frame.encode())).await.map_err(broken)
+        self.socket.send(Message::Binary(frame.encode())).await.map_err(broken)
     }
 
     /// The next frame. Cancel-safe.
@@ -190,9 +209,10 @@ impl TerminalSocket {
     /// The connection has ended.
     pub async fn next(&mut self) -> Result<ServerFrame, Ended> {
         loop {
-            match self.0.next().await {
+            match self.socket.next().await {
                 Some(Ok(Message::Binary(frame))) => {
-                    return ServerFrame::decode(&frame).map_err(|error| Ended::Broken(io::Error::other(error)));
+                    let frame = ServerFrame::decode(&frame).map_err(|error| Ended::Broken(io::Error::other(error)))?;
+                    return self.decompressor.pass(frame).map_err(Ended::Broken);
                 }
                 Some(Ok(Message::Close(Some(close)))) => {
                     return Err(Ended::Closed(close.code.into(), close.reason.as_str().to_owned()));
@@ -206,7 +226,7 @@ impl TerminalSocket {
 
     /// Leaves; the terminal goes on.
     pub async fn close(mut self) {
-        self.0.close(None).await.ok();
+        self.socket.close(None).await.ok();
     }
 }
 
@@ -246,7 +266,9 @@ impl Client {
             .max_message_size(Some(FRAME_MAX))
             .max_frame_size(Some(FRAME_MAX));
         match client_async_with_config(request, stream, Some(config)).await {
-            Ok((socket, _)) => Ok(TerminalSocket(socket)),
+            Ok((socket, _)) => {
+                Ok(TerminalSocket { socket, decompressor: Decompressor::default(), far: !target.is_here() })
+            }
             Err(Error::Http(response)) => {
                 let body = response.body().clone().unwrap_or_default();
                 Err(target.error(response.status().as_u16(), &body))

@@ -13,6 +13,7 @@
 pub mod accounts;
 pub mod bootstrap;
 pub mod clone;
+mod command;
 pub mod connect;
 pub mod enter;
 pub mod environment;

@@ -39,7 +39,7 @@ const PARTS: [(&str, &str, &[&str]); 4] = [
 ];
 
 /// Crates that live in some rooms (or one file) only.
-const CRATES: [(&str, &[&str]); 15] = [
+const CRATES: [(&str, &[&str]); 16] = [
     ("bollard", &["runtime/"]),
     ("serde_saphyr", &["model/manifest"]),
     ("notify", &["store/"]),
@@ -51,6 +51,7 @@ const CRATES: [(&str, &[&str]); 15] = [
     ("ts_rs", &["model/", "contract/"]),
     ("tokio_rustls", &["api/", "client/"]),
     ("prometheus_client", &["api/"]),
+    ("zstd", &["api/", "client/"]),
     ("anyhow", &["cli/", "main.rs", "agent.rs", "agent/"]),
     ("backon", &["queue/", "client/", "runtime/"]),
     ("tokio", NOT_PURE),
@@ -59,6 +60,7 @@ const CRATES: [(&str, &[&str]); 15] = [
 
 /// Every room but model, plan and contract.
 const NOT_PURE: &[&str] = &[
+    "quiet.rs",
     "queue/",
     "watch/",
     "runtime/",

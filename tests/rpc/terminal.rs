@@ -7,6 +7,7 @@ use async_trait::async_trait;
 use bytes::{Bytes, BytesMut};
 use futures::{SinkExt, StreamExt};
 use perry::api::Terminals;
+use perry::client::Decompressor;
 use perry::contract::terminal::{ClientFrame, Exit, Hello, SUBPROTOCOL, ServerFrame, Size, put_frame, take_frame};
 use perry::contract::{ApiError, Call};
 use perry::model::{Name, Role, Secret};
@@ -119,6 +120,7 @@ fn hello(token: Option<&str>) -> Message {
         cols: 80,
         rows: 24,
         create: None,
+        exec: None,
         compress: false,
     };
     Message::Binary(ClientFrame::Hello(Box::new(hello)).encode())
@@ -137,8 +139,8 @@ async fn closed(socket: &mut Socket) -> (u16, String) {
     }
 }
 
-fn output(text: &'static str) -> ServerFrame {
-    ServerFrame::Data(0, Bytes::from_static(text.as_bytes()))
+fn output(text: &str) -> ServerFrame {
+    ServerFrame::Data(0, Bytes::copy_from_slice(text.as_bytes()))
 }
 
 #[tokio::test]
@@ -236,6 +238,37 @@ async fn frames_of_the_protocol_are_passed_on_as_they_are_but_for_the_token() {
     worker.say(ServerFrame::Exit(exit.clone())).await;
     assert_eq!(next(&mut socket).await, Message::Binary(ServerFrame::Exit(exit).encode()));
     assert_eq!(closed(&mut socket).await, (1000, "Process was ended by signal 9".to_owned()));
+}
+
+#[tokio::test]
+async fn output_comes_compressed_to_who_asks_for_it_and_a_key_comes_as_it_is() {
+    let agent = Agent::start().await;
+    let mut socket = connect(&agent, "/terminal/alpha", Some(&agent.token), true).await;
+    let Message::Binary(frame) = hello(None) else { panic!("binary") };
+    let Ok(ClientFrame::Hello(mut hello)) = ClientFrame::decode(&frame) else { panic!("a hello") };
+    hello.compress = true;
+    socket.send(Message::Binary(ClientFrame::Hello(hello).encode())).await.expect("sent");
+    let mut worker = Worker::of(&agent).await;
+    let mut decompressor = Decompressor::default();
+    for (text, shrinks) in [("k".to_owned(), false), ("many words ".repeat(300), true), ("and more ".repeat(300), true)]
+    {
+        worker.say(output(&text)).await;
+        let Message::Binary(frame) = next(&mut socket).await else { panic!("binary") };
+        assert_eq!((frame[0] == 0x81, frame.len() < text.len() / 4), (shrinks, shrinks));
+        let frame = decompressor.pass(ServerFrame::decode(&frame).expect("a frame")).expect("undone");
+        assert_eq!(frame, output(&text));
+    }
+}
+
+#[tokio::test]
+async fn who_may_only_look_cannot_run_a_command_in_the_place_of_a_terminal() {
+    let agent = Agent::start().await;
+    let viewer = agent.token(wanted("looker", Role::Viewer));
+    let mut socket = connect(&agent, "/terminal/alpha", Some(&viewer), true).await;
+    let exec = r#"{"client":"c","cols":80,"rows":24,"exec":{"command":["id"]}}"#;
+    socket.send(Message::binary([&[0x14], exec.as_bytes()].concat())).await.expect("sent");
+    let (code, reason) = closed(&mut socket).await;
+    assert_eq!((code, reason.contains("viewer")), (4003, true), "{reason}");
 }
 
 #[tokio::test]

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
 use perry::client::{Heard, Session};
-use perry::contract::terminal::{ClientFrame, Create, Exit, Hello, ServerFrame, Size, put_frame, take_frame};
+use perry::contract::terminal::{ClientFrame, Create, Exec, Exit, Hello, ServerFrame, Size, put_frame, take_frame};
 use perry::contract::terminals::{Opening, TerminalAnswer, TerminalRequest};
 use perry::contract::worker::Bootstrap;
 use perry::model::Name;
@@ -92,12 +92,22 @@ impl Host {
         frames
     }
 
+    /// A command without a terminal.
+    pub(crate) async fn exec(&self, command: &[&str], timeout: Option<u64>) -> Viewer {
+        let session = Session::new("c".to_owned(), name("main"));
+        let command = command.iter().map(|word| (*word).to_owned()).collect();
+        let hello = Hello { exec: Some(Exec { command, timeout }), ..session.hello(Size::USUAL, None) };
+        let frames = self.attach(hello, false).await;
+        let (seen, errors) = (Vec::new(), Vec::new());
+        Viewer { session, frames, seen, errors, snapshots: 0, size: Size::USUAL, viewers: 0 }
+    }
+
     /// A viewer of a terminal that runs this.
     pub(crate) async fn view(&self, terminal: &str, command: &[&str]) -> Viewer {
         let session = Session::new(format!("c-{}", uuid::Uuid::new_v4()), name(terminal));
         let create = Create { command: command.iter().map(|word| (*word).to_owned()).collect(), cwd: None };
         let frames = self.connect(&session, Some(create)).await;
-        Viewer { session, frames, seen: Vec::new(), snapshots: 0, size: Size::USUAL, viewers: 0 }
+        Viewer { session, frames, seen: Vec::new(), errors: Vec::new(), snapshots: 0, size: Size::USUAL, viewers: 0 }
     }
 }
 
@@ -141,6 +151,8 @@ pub(crate) struct Viewer {
     pub(crate) frames: Frames,
     /// Everything that it was to show.
     pub(crate) seen: Vec<u8>,
+    /// What a command without a terminal wrote to stderr.
+    pub(crate) errors: Vec<u8>,
     pub(crate) snapshots: usize,
     pub(crate) size: Size,
     pub(crate) viewers: u32,
@@ -170,6 +182,7 @@ impl Viewer {
                 self.viewers = info.viewers;
             }
             Heard::Exit(exit) => return Some(exit),
+            Heard::Errors(bytes) => self.errors.extend_from_slice(&bytes),
             Heard::Nothing => {}
         }
         if let Some(ack) = self.session.acknowledge() {

@@ -1,6 +1,7 @@
 //! The worker's terminals over their socket, with real programs and without a container.
 
 mod conformance;
+mod exec;
 mod flow;
 mod host;
 mod life;

@@ -1,6 +1,7 @@
 //! `GET /terminal/:name`: a WebSocket to a terminal, as `specs/terminal.md` says. A client that asks for the protocol is
 //! relayed to the worker frame by frame ([`relay`]); a naive one, which knows nothing of it, is spoken for ([`naive`]).
 
+mod compress;
 mod naive;
 mod relay;
 
@@ -100,6 +101,8 @@ struct Visit {
 struct Attached {
     caller: Arc<Caller>,
     name: Name,
+    /// The client can undo zstd.
+    compress: bool,
     worker: Box<dyn Duplex>,
 }
 
@@ -156,13 +159,18 @@ impl Visit {
         let (caller, hello) = timeout(self.app.limits.login, login).await.map_err(late)??;
         let name: Name = self.name.parse().map_err(|_| Closing::new(Close::NotFound, "there is no such workspace"))?;
         let call = Call { peer: self.peer, ..Call::of(Arc::clone(&caller)) };
-        let allowed = within(&caller, std::slice::from_ref(&name));
+        let what = if hello.exec.is_some() { "terminal/exec" } else { "terminal/attach" };
+        let compress = hello.compress;
+        let allowed = within(&caller, std::slice::from_ref(&name)).and_then(|()| {
+            let may = hello.exec.is_none() || caller.role >= Role::User;
+            may.then_some(()).ok_or_else(|| ApiError::Forbidden("a viewer may not run commands".to_owned()))
+        });
         let attached = match allowed {
             Ok(()) => self.app.terminals.attach(&call, &name, hello).await,
             Err(error) => Err(error),
         };
-        self.write_down(&caller, &name, attached.as_ref().err());
-        Ok(Attached { caller, name, worker: attached? })
+        self.write_down(what, &caller, &name, attached.as_ref().err());
+        Ok(Attached { caller, name, compress, worker: attached? })
     }
 
     /// Who calls, by the header or by what was said.
@@ -218,6 +226,7 @@ impl Visit {
             cols,
             rows,
             create: None,
+            exec: None,
             compress: false,
         };
         Ok((caller, hello))
@@ -225,9 +234,13 @@ impl Visit {
 
     /// Moves bytes until one side ends, or nobody may look any more.
     async fn converse(&self, sink: &mut Sink, source: &mut Source, attached: Attached) -> Closing {
-        let Attached { caller, name, worker } = attached;
+        let Attached { caller, name, compress, worker } = attached;
         let moved = async {
-            if self.naive { naive::run(sink, source, worker).await } else { relay::run(sink, source, worker).await }
+            if self.naive {
+                naive::run(sink, source, worker).await
+            } else {
+                relay::run(sink, source, worker, compress).await
+            }
         };
         let ended = tokio::select! {
             ended = moved => ended,
@@ -258,7 +271,7 @@ impl Visit {
         }
     }
 
-    fn write_down(&self, caller: &Caller, name: &Name, error: Option<&ApiError>) {
+    fn write_down(&self, what: &str, caller: &Caller, name: &Name, error: Option<&ApiError>) {
         // Looking changes nothing.
         if error.is_none() && caller.role < Role::User {
             return;
@@ -268,7 +281,7 @@ impl Visit {
             who: Some(caller.name.as_str()),
             token: Some(caller.id.as_str()),
             from: self.peer,
-            what: "terminal/attach",
+            what,
             of: &[name.to_string()],
             result: error.map_or("ok", |error| error.code().as_str()),
             why: error.map(ToString::to_string).as_deref(),

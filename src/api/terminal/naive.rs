@@ -136,7 +136,7 @@ async fn down(sink: &mut Sink, worker: ReadHalf<Worker>, shared: &Shared) -> Opt
                 continue;
             }
             Ok(ServerFrame::Exit(exit)) => return Some(ended(exit)),
-            Ok(ServerFrame::Info(_) | ServerFrame::Compressed(..)) => continue,
+            Ok(ServerFrame::Info(_) | ServerFrame::Compressed(..) | ServerFrame::Errors(_)) => continue,
             Err(error) => return Some(Closing::new(Close::Failed, error.to_string())),
         };
         if !bytes.is_empty() && sink.send(Message::Binary(bytes)).await.is_err() {

@@ -6,6 +6,7 @@ use futures::{SinkExt, StreamExt};
 use tokio::io::{AsyncReadExt, AsyncWriteExt, ReadHalf, WriteHalf};
 use tokio::time::{Interval, interval, timeout};
 
+use super::compress::Compressor;
 use super::{Closing, PING, SILENCE, Sink, Source};
 use crate::contract::terminal::{ClientFrame, Close, Exit, ServerFrame, put_frame, take_frame};
 use crate::runtime::Duplex;
@@ -17,11 +18,12 @@ const READ: usize = 64 << 10;
 pub(super) type Worker = Box<dyn Duplex>;
 
 /// Relays to the end; `None`: the worker has ended it without a word.
-pub(super) async fn run(sink: &mut Sink, source: &mut Source, worker: Worker) -> Option<Closing> {
+pub(super) async fn run(sink: &mut Sink, source: &mut Source, worker: Worker, compress: bool) -> Option<Closing> {
+    let compressor = compress.then(Compressor::default);
     let (output, input) = tokio::io::split(worker);
     tokio::select! {
         closing = up(source, input) => Some(closing),
-        closing = down(sink, output) => closing,
+        closing = down(sink, output, compressor) => closing,
     }
 }
 
@@ -49,7 +51,7 @@ async fn up(source: &mut Source, mut worker: WriteHalf<Worker>) -> Closing {
     }
 }
 
-async fn down(sink: &mut Sink, worker: ReadHalf<Worker>) -> Option<Closing> {
+async fn down(sink: &mut Sink, worker: ReadHalf<Worker>, mut compressor: Option<Compressor>) -> Option<Closing> {
     let mut frames = Frames::new(worker);
     let mut pings = interval(PING);
     pings.tick().await;
@@ -61,6 +63,15 @@ async fn down(sink: &mut Sink, worker: ReadHalf<Worker>) -> Option<Closing> {
         if let Some(exit) = exit(&frame) {
             return Some(ended(exit));
         }
+        let frame = match &mut compressor {
+            None => frame,
+            Some(compressor) => match compressor.pass(frame) {
+                Ok(frame) => frame,
+                Err(error) => {
+                    return Some(Closing::new(Close::Failed, format!("output cannot be compressed: {error}")));
+                }
+            },
+        };
         if sink.send(Message::Binary(frame)).await.is_err() {
             return Some(Closing::gone());
         }

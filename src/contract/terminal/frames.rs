@@ -47,11 +47,13 @@ const SNAPSHOT: u8 = 0x02;
 const EXIT: u8 = 0x03;
 const INFO: u8 = 0x04;
 const INPUT_ACK: u8 = 0x05;
+const ERRORS: u8 = 0x06;
 const DATA_COMPRESSED: u8 = 0x81;
 const INPUT: u8 = 0x11;
 const RESIZE: u8 = 0x12;
 const ACK: u8 = 0x13;
 const HELLO: u8 = 0x14;
+const END: u8 = 0x15;
 
 /// What a client sends.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -64,6 +66,8 @@ pub enum ClientFrame {
     Ack(u64),
     /// Comes first.
     Hello(Box<Hello>),
+    /// No more input comes, for a command without a terminal.
+    End,
 }
 
 impl ClientFrame {
@@ -81,6 +85,7 @@ impl ClientFrame {
             RESIZE => Ok(Self::Resize(size(kind, &exactly(kind, body, 4)?)?)),
             ACK => Ok(Self::Ack(number(kind, &exactly(kind, body, 8)?)?.0)),
             HELLO => Ok(Self::Hello(Box::new(json(kind, &body)?))),
+            END => exactly(kind, body, 0).map(|_| Self::End),
             other => Err(FrameError::Unknown(other)),
         }
     }
@@ -92,6 +97,7 @@ impl ClientFrame {
             Self::Resize(size) => sized(RESIZE, *size),
             Self::Ack(sequence) => numbered(ACK, *sequence, &[]),
             Self::Hello(hello) => document(HELLO, hello),
+            Self::End => Bytes::from_static(&[END]),
         }
     }
 }
@@ -111,6 +117,8 @@ pub enum ServerFrame {
     Info(Box<Info>),
     /// Input up to this number was applied.
     InputAck(u64),
+    /// What a command without a terminal writes to stderr.
+    Errors(Bytes),
 }
 
 impl ServerFrame {
@@ -133,6 +141,7 @@ impl ServerFrame {
             EXIT => Ok(Self::Exit(json(kind, &body)?)),
             INFO => Ok(Self::Info(Box::new(json(kind, &body)?))),
             INPUT_ACK => Ok(Self::InputAck(number(kind, &exactly(kind, body, 8)?)?.0)),
+            ERRORS => Ok(Self::Errors(body)),
             other => Err(FrameError::Unknown(other)),
         }
     }
@@ -154,6 +163,7 @@ impl ServerFrame {
             Self::Exit(exit) => document(EXIT, exit),
             Self::Info(info) => document(INFO, info),
             Self::InputAck(id) => numbered(INPUT_ACK, *id, &[]),
+            Self::Errors(bytes) => [&[ERRORS], &bytes[..]].concat().into(),
         }
     }
 
@@ -251,7 +261,7 @@ fn document(kind: u8, value: &impl Serialize) -> Bytes {
 mod tests {
     use proptest::prelude::*;
 
-    use super::super::Create;
+    use super::super::{Create, Exec};
     use super::*;
     use crate::model::Secret;
 
@@ -261,6 +271,7 @@ mod tests {
                 .prop_map(|(id, bytes)| ClientFrame::Input(id, bytes.into())),
             any::<(u16, u16)>().prop_map(|(cols, rows)| ClientFrame::Resize(Size { cols, rows })),
             any::<u64>().prop_map(ClientFrame::Ack),
+            Just(ClientFrame::End),
             any::<(Option<u64>, bool)>().prop_map(|(have, compress)| ClientFrame::Hello(Box::new(Hello {
                 token: have.map(|have| Secret(have.to_string())),
                 client: "c-1".to_owned(),
@@ -270,6 +281,7 @@ mod tests {
                 cols: 80,
                 rows: 24,
                 create: compress.then(Create::default),
+                exec: compress.then(|| Exec { command: vec!["ls".to_owned()], timeout: have }),
                 compress,
             }))),
         ]
@@ -288,6 +300,7 @@ mod tests {
             any::<(Option<i32>, Option<u8>)>()
                 .prop_map(|(code, signal)| ServerFrame::Exit(Exit::of(code, signal.map(i32::from)))),
             any::<u64>().prop_map(ServerFrame::InputAck),
+            bytes().prop_map(ServerFrame::Errors),
         ]
     }
 

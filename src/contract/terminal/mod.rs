@@ -108,6 +108,9 @@ pub struct Hello {
     /// What to run where there is no such terminal yet; left out: the user's shell.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub create: Option<Create>,
+    /// A command to run without a terminal, in the place of one: it ends with the connection.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub exec: Option<Exec>,
     /// Data may come compressed by zstd.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     #[ts(as = "Option<_>", optional)]
@@ -126,6 +129,19 @@ pub struct Create {
     /// The folder to begin in; left out: the home.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub cwd: Option<String>,
+}
+
+/// A command without a terminal.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema, TS)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+#[ts(optional_fields)]
+pub struct Exec {
+    /// Program and arguments; not empty.
+    pub command: Vec<String>,
+    /// Seconds after which it and its children are killed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[ts(type = "number")]
+    pub timeout: Option<u64>,
 }
 
 /// What a viewer is told of its terminal, at first and at each change.

@@ -1,31 +1,24 @@
 //! Commands without a terminal.
 
-use std::os::unix::process::ExitStatusExt;
 use std::path::PathBuf;
-use std::process::{ExitStatus, Stdio};
+use std::process::Stdio;
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
 
 use axum::http::StatusCode;
-use nix::sys::signal::{Signal, killpg};
-use nix::unistd::Pid;
 use tokio::io::{AsyncRead, AsyncReadExt};
-use tokio::process::{Child, Command};
+use tokio::process::Child;
 use tokio::sync::Semaphore;
 use tokio::task::JoinHandle;
 
 use crate::contract::worker::{ExecRequest, ExecResponse};
+use crate::worker::command::{self, Group, REST, TIMED_OUT, limit};
 
 /// Commands at a time; each may hold twice [`OUTPUT`].
 const COMMANDS: usize = 64;
 /// What is kept of stdout and of stderr, in bytes.
 const OUTPUT: usize = 1 << 20;
-/// How long output may still come after a command has ended: more comes only from what it left in the background.
-const REST: Duration = Duration::from_millis(100);
 /// Streams kept flowing for what commands left in the background, so that it does not end by SIGPIPE.
 const DRAINS: usize = 256;
-/// Longer timeouts mean this: timers cannot take every number.
-const LONGEST: Duration = Duration::from_secs(365 * 24 * 3600);
 
 /// Runs commands.
 pub struct Execs {
@@ -47,87 +40,34 @@ impl Execs {
     /// An answer's status and text: 400 for a request that names no command, 429 for one too many, 500 where nothing
     /// can be started.
     pub async fn run(&self, request: ExecRequest) -> Result<ExecResponse, (StatusCode, String)> {
-        validate(&request).map_err(|message| (StatusCode::BAD_REQUEST, message))?;
+        command::validate(&request.command).map_err(|message| (StatusCode::BAD_REQUEST, message))?;
         let _permit = self.commands.try_acquire().map_err(|_| {
             (StatusCode::TOO_MANY_REQUESTS, format!("{COMMANDS} commands run already; try again when one has ended"))
         })?;
-        let child = self
-            .spawn(&request)
+        let child = command::spawn(&self.own, &request.command, Stdio::null())
             .map_err(|error| (StatusCode::INTERNAL_SERVER_ERROR, format!("cannot start a command: {error}")))?;
         Ok(self.follow(child, request.timeout).await)
     }
 
-    fn spawn(&self, request: &ExecRequest) -> std::io::Result<Child> {
-        Command::new(&self.own)
-            .args(["worker", "enter"])
-            .args(&request.command)
-            .stdin(Stdio::null())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped())
-            .process_group(0)
-            .kill_on_drop(true)
-            .spawn()
-    }
-
     async fn follow(&self, mut child: Child, timeout: Option<u64>) -> ExecResponse {
-        let mut group = Group(child.id());
+        let mut group = Group::of(&child);
         let stdout = Captured::start(child.stdout.take());
         let stderr = Captured::start(child.stderr.take());
-        let limit = timeout.map_or(LONGEST, |seconds| Duration::from_secs(seconds).min(LONGEST));
-        let exit_code = match tokio::time::timeout(limit, child.wait()).await {
+        let exit_code = match tokio::time::timeout(limit(timeout), child.wait()).await {
             // What it left in the background goes on, as it would after `ssh host command`.
             Ok(status) => {
                 group.spare();
-                status.map_or(126, code)
+                status.map_or(126, command::code)
             }
             Err(_) => {
                 group.kill();
                 let _ = child.wait().await;
-                124
+                TIMED_OUT
             }
         };
         let (out, err) = futures::join!(stdout.finish(&self.drains), stderr.finish(&self.drains));
         let ((stdout, more), (stderr, even_more)) = (out, err);
         ExecResponse { stdout, stderr, exit_code, truncated: more || even_more }
-    }
-}
-
-fn validate(request: &ExecRequest) -> Result<(), String> {
-    if request.command.first().is_none_or(String::is_empty) {
-        return Err("command must be a program and its arguments, as in [\"ls\", \"-l\"]; it is empty".to_owned());
-    }
-    match request.command.iter().position(|word| word.contains('\0')) {
-        Some(index) => Err(format!("command[{index}] must not hold a NUL character")),
-        None => Ok(()),
-    }
-}
-
-/// As shells do: 128 + n where signal n ended it.
-fn code(status: ExitStatus) -> i32 {
-    status.code().or_else(|| status.signal().map(|signal| 128 + signal)).unwrap_or(126)
-}
-
-/// The process group of a command, killed where nobody waits for it any more.
-struct Group(Option<u32>);
-
-impl Group {
-    /// Its leader has ended: the number may soon be somebody else's.
-    fn spare(&mut self) {
-        self.0 = None;
-    }
-
-    fn kill(&mut self) {
-        let leader = self.0.take().and_then(|pid| i32::try_from(pid).ok());
-        if let Some(leader) = leader {
-            // It may have ended by itself just now.
-            let _ = killpg(Pid::from_raw(leader), Signal::SIGKILL);
-        }
-    }
-}
-
-impl Drop for Group {
-    fn drop(&mut self) {
-        self.kill();
     }
 }
 
@@ -211,13 +151,6 @@ mod tests {
     use super::*;
 
     #[test]
-    fn exit_codes_are_those_of_shells() {
-        assert_eq!(code(ExitStatus::from_raw(0)), 0);
-        assert_eq!(code(ExitStatus::from_raw(3 << 8)), 3);
-        assert_eq!(code(ExitStatus::from_raw(9)), 137);
-    }
-
-    #[test]
     fn output_beyond_the_limit_is_dropped_and_said_so() {
         let mut kept = Kept::default();
         kept.take(&vec![b'a'; OUTPUT]);
@@ -227,17 +160,5 @@ mod tests {
         kept = Kept { closed: true, ..Kept::default() };
         kept.take(b"late");
         assert!(kept.bytes.is_empty(), "what runs in the background costs no memory");
-    }
-
-    #[test]
-    fn a_request_without_a_command_is_refused_by_field() {
-        let request = |command: &[&str]| ExecRequest {
-            command: command.iter().map(|word| (*word).to_owned()).collect(),
-            timeout: None,
-        };
-        assert!(validate(&request(&[])).expect_err("empty").starts_with("command must be"));
-        assert!(validate(&request(&[""])).is_err());
-        assert!(validate(&request(&["a", "b\0"])).expect_err("NUL").starts_with("command[1]"));
-        assert!(validate(&request(&["a", ""])).is_ok());
     }
 }

@@ -13,6 +13,7 @@ use tokio::time::timeout;
 
 use super::flow::Next;
 use super::host::Host;
+use super::piped;
 use super::terminal::{Terminal, Viewer};
 use crate::contract::terminal::{ClientFrame, Exit, Hello, ServerFrame, Size, put_frame, take_frame};
 use crate::contract::terminals::{Opening, Refusal, TerminalAnswer, TerminalRequest};
@@ -44,7 +45,10 @@ fn is_secret(host: &Host, given: &str) -> bool {
     !host.secret.is_empty() && bool::from(given.as_bytes().ct_eq(host.secret.as_bytes()))
 }
 
-async fn attach(host: &Rc<Host>, hello: Hello, read_only: bool, frames: Frames, mut out: Out) {
+async fn attach(host: &Rc<Host>, mut hello: Hello, read_only: bool, frames: Frames, mut out: Out) {
+    if let Some(exec) = hello.exec.take().filter(|_| !read_only) {
+        return piped::run(&host.own, exec, frames, out).await;
+    }
     match host.attach(hello, read_only) {
         Ok((terminal, viewer)) => {
             let mut frames = frames;
@@ -72,7 +76,7 @@ async fn read(terminal: &Rc<Terminal>, viewer: &Viewer, frames: &mut Frames) -> 
                 }
                 Ok(ClientFrame::Resize(size)) => terminal.viewer_resized(viewer, size),
                 Ok(ClientFrame::Ack(sequence)) => terminal.acked(viewer, sequence),
-                Ok(ClientFrame::Hello(_)) | Err(_) => return false,
+                Ok(ClientFrame::Hello(_) | ClientFrame::End) | Err(_) => return false,
             },
             Ok(None) => return false,
             Err(_) => return true,
@@ -134,7 +138,7 @@ async fn write_some(terminal: &Terminal, viewer: &Viewer, out: &mut Out) -> io::
 }
 
 /// Frames that come, each behind its length.
-struct Frames {
+pub(super) struct Frames {
     socket: Receiver,
     buffer: BytesMut,
 }
@@ -145,7 +149,7 @@ impl Frames {
     }
 
     /// The next one; `None` at the end.
-    async fn next(&mut self) -> io::Result<Option<Bytes>> {
+    pub(super) async fn next(&mut self) -> io::Result<Option<Bytes>> {
         loop {
             if let Some(frame) = take_frame(&mut self.buffer).map_err(io::Error::other)? {
                 return Ok(Some(frame));
@@ -159,7 +163,7 @@ impl Frames {
 }
 
 /// Frames that go.
-struct Out {
+pub(super) struct Out {
     socket: quiet::Writer<std::os::unix::net::UnixStream>,
     /// What must go before anything else.
     rest: BytesMut,
@@ -170,7 +174,7 @@ impl Out {
         put_frame(&mut self.rest, frame);
     }
 
-    async fn frame(&mut self, frame: &[u8]) -> io::Result<()> {
+    pub(super) async fn frame(&mut self, frame: &[u8]) -> io::Result<()> {
         self.queue(frame);
         self.flush().await
     }

@@ -30,7 +30,7 @@ const CLIENT_MAX: usize = 64;
 /// The terminals of a workspace.
 pub(super) struct Host {
     pub(super) secret: String,
-    own: PathBuf,
+    pub(super) own: PathBuf,
     engine: Engine,
     pub(super) terminals: RefCell<BTreeMap<Name, Rc<Terminal>>>,
     ended: RefCell<VecDeque<Rc<Terminal>>>,

@@ -11,6 +11,7 @@ mod flow;
 mod host;
 mod input;
 mod pen;
+mod piped;
 mod pty;
 mod ring;
 mod screen;

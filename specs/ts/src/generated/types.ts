@@ -679,6 +679,19 @@ name?: Name,
 follow?: boolean, };
 
 /**
+ * A command without a terminal.
+ */
+export type Exec = {
+/**
+ * Program and arguments; not empty.
+ */
+command: Array<string>,
+/**
+ * Seconds after which it and its children are killed.
+ */
+timeout?: number, };
+
+/**
  * A command to run in a workspace, without a terminal.
  */
 export type ExecInput = {
@@ -783,6 +796,10 @@ rows: number,
  * What to run where there is no such terminal yet; left out: the user's shell.
  */
 create?: Create,
+/**
+ * A command to run without a terminal, in the place of one: it ends with the connection.
+ */
+exec?: Exec,
 /**
  * Data may come compressed by zstd.
  */
