@@ -152,7 +152,8 @@ impl Agent {
         command.stderr(log).kill_on_drop(true).spawn().expect("the program starts")
     }
 
-    fn command(&self, args: &[&str]) -> Command {
+    /// A command line against this agent, without input.
+    pub(crate) fn command(&self, args: &[&str]) -> Command {
         let mut command = Command::new(program());
         command.args(args).env("PERRY_CONFIG_DIR", self.folder.path()).env("NO_COLOR", "1").stdin(Stdio::null());
         command.envs(self.options.env.iter().map(|(name, value)| (name, value)));

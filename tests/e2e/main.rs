@@ -24,6 +24,7 @@ mod ssh;
 mod states;
 mod sync;
 mod tasks;
+mod terminals;
 mod tools;
 mod two;
 mod verbs;

@@ -44,18 +44,19 @@ pub(super) fn of<T: EventListener>(vt: &mut Vt<T>) -> Vec<u8> {
         screen(&mut out, term.grid(), true);
     }
     tab_stops(&mut out, term);
+    // Before there are margins, which a cursor cannot be put beyond in origin mode.
+    if term.grid().saved_cursor != Cursor::default() {
+        cursor(&mut out, term.grid(), &term.grid().saved_cursor, 0);
+        out.extend_from_slice(b"\x1b7");
+    }
     if *margins != (0, term.bottommost_line().0) {
         let _ = write!(out, "\x1b[{};{}r", margins.0 + 1, margins.1 + 1);
     }
-    let origin = if term.mode().contains(TermMode::ORIGIN) { margins.0 } else { 0 };
-    if term.mode().contains(TermMode::ORIGIN) {
+    let is_origin = term.mode().contains(TermMode::ORIGIN);
+    if is_origin {
         out.extend_from_slice(b"\x1b[?6h");
     }
-    if term.grid().saved_cursor != Cursor::default() {
-        cursor(&mut out, term.grid(), &term.grid().saved_cursor, origin);
-        out.extend_from_slice(b"\x1b7");
-    }
-    cursor(&mut out, term.grid(), &term.grid().cursor, origin);
+    cursor(&mut out, term.grid(), &term.grid().cursor, if is_origin { margins.0 } else { 0 });
     if *active == CharsetIndex::G1 {
         out.push(0x0e);
     }
