@@ -27,6 +27,7 @@ bench: ## measurements on a real Docker engine, next to what they are to be comp
 soak: ## simulation over many seeds, for hours: SEEDS=100000
 	PERRY_SIM_SEEDS=$(SEEDS) cargo test --release --test sim -- --nocapture
 	PERRY_SEEDS=1000 cargo test --release --test rpc proxy_that_cuts
+	PERRY_STALL=600 PERRY_BYTES=100000000 cargo test --release --test terminals -- flow:: restore::
 
 image: ## build the workspace image anew
 	@scripts/engine.sh

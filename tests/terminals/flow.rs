@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 use perry::contract::terminals::{TerminalAnswer, TerminalRequest};
 
-use crate::host::Host;
+use crate::host::{Host, number};
 
 #[tokio::test]
 async fn a_viewer_that_reads_nothing_under_a_flood_harms_nobody_and_catches_up_by_a_snapshot() {
@@ -17,7 +17,9 @@ async fn a_viewer_that_reads_nothing_under_a_flood_harms_nobody_and_catches_up_b
     let mut other = host.view("other", &["cat"]).await;
     let began = Instant::now();
     let mut bytes = 0;
-    while began.elapsed() < Duration::from_secs(10) {
+    // `make soak` has it sleep for ten minutes.
+    let stall = Duration::from_secs(number("PERRY_STALL", 10));
+    while began.elapsed() < stall {
         awake.step().await;
         bytes += awake.seen.len();
         awake.seen.clear();

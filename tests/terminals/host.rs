@@ -31,6 +31,11 @@ pub(crate) fn name(text: &str) -> Name {
     text.parse().expect("a name")
 }
 
+/// A number of the surroundings, for who has more time.
+pub(crate) fn number(variable: &str, usual: u64) -> u64 {
+    std::env::var(variable).map_or(usual, |text| text.parse().expect("a number"))
+}
+
 impl Host {
     pub(crate) async fn start() -> Self {
         let folder = tempfile::tempdir().expect("a folder");

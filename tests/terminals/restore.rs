@@ -5,7 +5,7 @@ use perry::contract::terminal::{ClientFrame, Size};
 use rand::{Rng, RngExt, SeedableRng};
 use sha2::{Digest, Sha256};
 
-use crate::host::Host;
+use crate::host::{Host, number};
 
 #[tokio::test]
 async fn a_terminal_outlives_its_viewers_and_shows_the_same_again() {
@@ -55,11 +55,12 @@ async fn what_was_typed_is_applied_once_however_often_it_is_sent() {
 
 #[tokio::test]
 async fn random_bytes_both_ways_over_two_hundred_cuts_are_neither_lost_nor_doubled() {
-    const ALL: usize = 16 << 20;
+    // `make soak` sends 100 MB.
+    let all = usize::try_from(number("PERRY_BYTES", 16 << 20)).expect("few");
     let seed = std::env::var("PERRY_SEED").ok().and_then(|seed| seed.parse().ok()).unwrap_or_else(rand::random::<u64>);
     println!("PERRY_SEED={seed}");
     let mut random = rand::rngs::StdRng::seed_from_u64(seed);
-    let mut bytes = vec![0; ALL];
+    let mut bytes = vec![0; all];
     random.fill_bytes(&mut bytes);
     let bytes = Bytes::from(bytes);
     let host = Host::start().await;
@@ -71,14 +72,14 @@ async fn random_bytes_both_ways_over_two_hundred_cuts_are_neither_lost_nor_doubl
     let begin = viewer.seen.len();
     let (mut typed, mut cut_at) = (0, 0);
     let mut cuts = 0;
-    while viewer.seen.len() < begin + ALL {
+    while viewer.seen.len() < begin + all {
         if viewer.seen.len() >= cut_at && cuts < 200 {
             cuts += 1;
-            cut_at = begin + cuts * (ALL / 200) + random.random_range(0..ALL / 400);
+            cut_at = begin + cuts * (all / 200) + random.random_range(0..all / 400);
             viewer.frames = host.connect(&viewer.session, None).await;
         }
-        while viewer.session.has_room() && typed < ALL {
-            let piece = bytes.slice(typed..(typed + random.random_range(1..9000)).min(ALL));
+        while viewer.session.has_room() && typed < all {
+            let piece = bytes.slice(typed..(typed + random.random_range(1..9000)).min(all));
             typed += piece.len();
             viewer.input(piece).await;
         }

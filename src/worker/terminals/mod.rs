@@ -30,11 +30,20 @@ use tokio::task::LocalSet;
 
 use self::engine::Engine;
 use self::host::Host;
+use self::screen::Screen;
 use super::{WorkerError, bootstrap, fail, socket};
+use crate::contract::terminal::Size;
 use crate::contract::worker::{BOOTSTRAP, Socket};
 
 /// Connections at a time: all viewers of all terminals.
 const CONNECTIONS: usize = 2048;
+
+/// What a viewer gets who comes to a terminal of this size after its program has printed this: the stream that rebuilds it.
+pub fn restored(size: Size, output: &[u8]) -> Vec<u8> {
+    let mut screen = Screen::new(size, terminal::SCREEN);
+    screen.feed(output);
+    screen.snapshot()
+}
 
 /// Where the terminals find their files; other places in tests.
 #[derive(Debug, Clone)]

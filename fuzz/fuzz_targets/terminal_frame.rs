@@ -1,0 +1,12 @@
+//! Arbitrary bytes as frames of a terminal's client.
+//!
+//!     cargo +nightly fuzz run terminal_frame -- -max_total_time=60 -max_len=4096
+//!
+//! `cargo test --test terminal_corpus` replays the corpus with the ordinary toolchain.
+#![no_main]
+#![allow(dead_code)]
+
+#[path = "../checks/terminal.rs"]
+mod check;
+
+libfuzzer_sys::fuzz_target!(|bytes: &[u8]| check::frame(bytes));
