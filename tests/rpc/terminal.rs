@@ -220,6 +220,21 @@ async fn who_attached_is_written_down_and_who_only_looks_is_not() {
 }
 
 #[tokio::test]
+async fn who_tries_without_a_token_or_with_a_wrong_one_is_written_down_too() {
+    let agent = Agent::start().await;
+    for said in [hello(Some("perry_00000001_00")), hello(None)] {
+        let mut socket = connect(&agent, "/terminal/alpha", None, true).await;
+        socket.send(said).await.expect("sent");
+        assert_eq!(closed(&mut socket).await.0, 4001);
+        let all = agent.records.all();
+        let last = all.last().expect("a record");
+        assert_eq!((&last["what"], &last["result"]), (&"terminal/attach".into(), &"UNAUTHORIZED".into()), "{last:?}");
+        assert!(last.get("who").is_none_or(serde_json::Value::is_null), "{last:?}");
+    }
+    assert_eq!(agent.records.all().len(), 2);
+}
+
+#[tokio::test]
 async fn frames_of_the_protocol_are_passed_on_as_they_are_but_for_the_token() {
     let agent = Agent::start().await;
     let mut socket = connect(&agent, "/terminal/alpha", None, true).await;

@@ -5,6 +5,7 @@ mod exec;
 mod flow;
 mod host;
 mod life;
+mod many;
 #[path = "../common/node.rs"]
 mod node;
 mod restore;

@@ -169,18 +169,33 @@ impl Visit {
             Ok(()) => self.app.terminals.attach(&call, &name, hello).await,
             Err(error) => Err(error),
         };
-        self.write_down(what, &caller, &name, attached.as_ref().err());
+        // Looking changes nothing.
+        if attached.is_err() || caller.role >= Role::User {
+            self.write_down(what, Some(&caller), attached.as_ref().err());
+        }
         Ok(Attached { caller, name, compress, worker: attached? })
     }
 
     /// Who calls, by the header or by what was said.
     fn caller(&self, said: Option<String>) -> Result<Arc<Caller>, Closing> {
         let authorization = said.or_else(|| self.authorization.clone());
-        let caller = self.app.auth.caller(self.peer, authorization.as_deref())?;
-        if caller.role == Role::Public {
-            return Err(ApiError::Unauthorized("an access token is needed".to_owned()).into());
+        let (error, is_new) = match self.app.auth.caller(self.peer, authorization.as_deref()) {
+            Ok(caller) if caller.role > Role::Public => return Ok(caller),
+            Ok(_) => {
+                let error = ApiError::Unauthorized("an access token is needed".to_owned());
+                (error, self.app.auth.failures().allow(self.peer).is_ok())
+            }
+            // A wrong token has been counted already.
+            Err(error) => {
+                let is_new = !matches!(error, ApiError::TooManyRequests(_));
+                (error, is_new)
+            }
+        };
+        // Whoever tries again and again is written down only as often as they may fail.
+        if is_new {
+            self.write_down("terminal/attach", None, Some(&error));
         }
-        Ok(caller)
+        Err(error.into())
     }
 
     async fn hello(&self, source: &mut Source) -> Result<(Arc<Caller>, Hello), Closing> {
@@ -271,18 +286,15 @@ impl Visit {
         }
     }
 
-    fn write_down(&self, what: &str, caller: &Caller, name: &Name, error: Option<&ApiError>) {
-        // Looking changes nothing.
-        if error.is_none() && caller.role < Role::User {
-            return;
-        }
+    fn write_down(&self, what: &str, caller: Option<&Caller>, error: Option<&ApiError>) {
+        let about = self.name.parse::<Name>().ok().map(|name| name.to_string());
         self.app.records.record(&Record {
             at: self.app.clock.wall(),
-            who: Some(caller.name.as_str()),
-            token: Some(caller.id.as_str()),
+            who: caller.map(|caller| caller.name.as_str()),
+            token: caller.map(|caller| caller.id.as_str()),
             from: self.peer,
             what,
-            of: &[name.to_string()],
+            of: about.as_slice(),
             result: error.map_or("ok", |error| error.code().as_str()),
             why: error.map(ToString::to_string).as_deref(),
         });
