@@ -130,6 +130,12 @@ fn wide_characters_are_kept_also_where_they_begin_the_next_row() {
 }
 
 #[test]
+fn a_row_goes_on_in_the_next_also_after_its_end_was_moved() {
+    let size = Size { cols: 10, rows: 3 };
+    check(size, b"\x1b[1;9Ha aa\x1b[4h\x1b8\x1b[3P", b"aaa").expect("the same");
+}
+
+#[test]
 fn two_thousand_lines_of_eighty_columns_are_kept_and_fit() {
     let size = Size::USUAL;
     assert!(lines_within(size, MEMORY) >= 2000);

@@ -3,7 +3,7 @@
 
 use alacritty_terminal::event::EventListener;
 use alacritty_terminal::grid::Dimensions;
-use alacritty_terminal::index::{Column, Line, Point};
+use alacritty_terminal::index::{Column, Line};
 use alacritty_terminal::term::cell::{Cell, Flags};
 use alacritty_terminal::term::{Term, TermMode};
 use alacritty_terminal::vte::ansi::cursor_icon::CursorIcon;
@@ -74,12 +74,14 @@ impl<T: EventListener> Vt<T> {
         cursor.input_needs_wrap = false;
     }
 
-    /// Changes the cursor's row. The engine forgets that it goes on in the next one where its last cell is changed.
+    /// Changes the cursor's row. Whether it goes on in the next one the engine keeps in its last cell, which it moves away.
     fn within_row(&mut self, change: impl FnOnce(&mut Term<T>)) {
-        let end = Point::new(self.term.grid().cursor.point.line, self.term.last_column());
-        let goes_on = self.term.grid()[end].flags & Flags::WRAPLINE;
+        let (line, last) = (self.term.grid().cursor.point.line, self.term.last_column());
+        let goes_on = self.term.grid()[line][last].flags & Flags::WRAPLINE;
         change(&mut self.term);
-        self.term.grid_mut()[end].flags.insert(goes_on);
+        let row = &mut self.term.grid_mut()[line];
+        row[..last].iter_mut().for_each(|cell| cell.flags.remove(Flags::WRAPLINE));
+        row[last].flags.insert(goes_on);
     }
 
     /// A row that is blanked from its beginning does not go on from the one above.
@@ -219,6 +221,16 @@ impl<T: EventListener> Handler for Vt<T> {
         self.term.set_active_charset(index);
     }
 
+    #[inline]
+    fn input(&mut self, c: char) {
+        let goes_on = self.term.grid().cursor.input_needs_wrap;
+        if self.term.mode().contains(TermMode::INSERT) && !goes_on {
+            self.within_row(|term| term.input(c));
+        } else {
+            self.term.input(c);
+        }
+    }
+
     fn set_title(&mut self, title: Option<String>) {
         let title = title.unwrap_or_default();
         self.title = title.chars().filter(|c| !c.is_control()).take(TITLE_MAX).collect();
@@ -243,7 +255,6 @@ impl<T: EventListener> Handler for Vt<T> {
     through! {
         set_cursor_style(style: Option<CursorStyle>);
         set_cursor_shape(shape: CursorShape);
-        input(c: char);
         goto(line: i32, column: usize);
         goto_line(line: i32);
         goto_col(column: usize);
