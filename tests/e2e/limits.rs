@@ -29,8 +29,14 @@ async fn memory_processors_processes_and_shared_memory_are_bounded_and_the_works
     let stat = "cat /sys/fs/cgroup/cpu.stat /sys/fs/cgroup/cpu/cpu.stat 2>/dev/null | sed -n 's/^nr_throttled //p'";
     let held_back = async || sh(stat).await.stdout.trim().parse::<u64>().expect("a count");
     let before_work = held_back().await;
-    sh("for ((i = 0; i < 300000; i++)); do :; done").await;
-    assert!(held_back().await > before_work + 1, "never held back");
+    // A machine that is busy with other tests holds it back by itself: as often as it takes.
+    for round in 0.. {
+        sh("for ((i = 0; i < 300000; i++)); do :; done").await;
+        if held_back().await > before_work + 1 {
+            break;
+        }
+        assert!(round < 30, "never held back");
+    }
 
     let after = agent.until("a", "ready", is_ready).await;
     assert_eq!(after.container_id, before.container_id);
