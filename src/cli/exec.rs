@@ -57,14 +57,10 @@ impl Exec {
             Ok(socket) => socket,
             Err(error) => return Err(context.failure(client, &self.name, error).await),
         };
-        match Streaming::new(socket, exec).run().await {
-            Ok(Exit { code: Some(code), .. }) => Ok(u8::try_from(code).unwrap_or(u8::MAX)),
-            Ok(exit) => Err(Failure::failed(exit.reason)),
-            Err(Ended::Closed(_, reason)) if !reason.is_empty() => Err(Failure::failed(reason)),
-            Err(Ended::Closed(..)) => Err(Failure::failed("the connection was cut, and the command ended with it")),
-            Err(Ended::Broken(error)) => {
-                Err(Failure::failed(format!("the connection was cut, and the command ended with it: {error}")))
-            }
+        let exit = Streaming::new(socket).run(exec).await?;
+        match exit.code {
+            Some(code) => Ok(u8::try_from(code).unwrap_or(u8::MAX)),
+            None => Err(Failure::failed(exit.reason)),
         }
     }
 }
@@ -73,45 +69,54 @@ impl Exec {
 struct Streaming {
     socket: TerminalSocket,
     session: Session,
-    exec: Option<terminal::Exec>,
 }
 
 impl Streaming {
-    fn new(socket: TerminalSocket, exec: terminal::Exec) -> Self {
+    fn new(socket: TerminalSocket) -> Self {
         let client = uuid::Uuid::new_v4().simple().to_string();
-        let session = Session::new(client, MAIN.parse().expect("a name"));
-        Self { socket, session, exec: Some(exec) }
+        Self { socket, session: Session::new(client, MAIN.parse().expect("a name")) }
     }
 
-    async fn run(mut self) -> Result<Exit, Ended> {
-        let hello = Hello { exec: self.exec.take(), ..self.session.hello(Size::USUAL, None) };
-        self.socket.greet(hello).await?;
+    async fn run(mut self, exec: terminal::Exec) -> Result<Exit, Failure> {
+        let hello = Hello { exec: Some(exec), ..self.session.hello(Size::USUAL, None) };
+        self.socket.greet(hello).await.map_err(cut)?;
         let mut input = tty::keys();
         let mut is_open = true;
         loop {
             tokio::select! {
                 frame = self.socket.next() => {
-                    let shown = match self.session.take(frame?) {
-                        Heard::Output(bytes) => tty::show(&bytes),
-                        // When stderr is gone there is nobody to tell.
-                        Heard::Errors(bytes) => { io::stderr().lock().write_all(&bytes).ok(); Ok(()) }
-                        Heard::Exit(exit) => return Ok(exit),
-                        Heard::Snapshot { .. } | Heard::Info(_) | Heard::Nothing => Ok(()),
-                    };
-                    shown.map_err(Ended::Broken)?;
+                    if let Some(exit) = show(self.session.take(frame.map_err(cut)?))? {
+                        return Ok(exit);
+                    }
                 }
-                piece = input.recv(), if is_open && self.session.has_room() => match piece {
-                    Some(piece) => {
-                        for frame in self.session.input(&piece) {
-                            self.socket.send(&frame).await?;
-                        }
+                piece = input.recv(), if is_open && self.session.has_room() => {
+                    is_open = piece.is_some();
+                    let frames = piece.map_or_else(|| vec![ClientFrame::End], |piece| self.session.input(&piece));
+                    for frame in frames {
+                        self.socket.send(&frame).await.map_err(cut)?;
                     }
-                    None => {
-                        is_open = false;
-                        self.socket.send(&ClientFrame::End).await?;
-                    }
-                },
+                }
             }
         }
     }
+}
+
+fn show(heard: Heard) -> io::Result<Option<Exit>> {
+    match heard {
+        Heard::Output(bytes) => tty::show(&bytes)?,
+        // When stderr is gone there is nobody to tell.
+        Heard::Errors(bytes) => drop(io::stderr().lock().write_all(&bytes)),
+        Heard::Exit(exit) => return Ok(Some(exit)),
+        Heard::Snapshot { .. } | Heard::Info(_) | Heard::Nothing => {}
+    }
+    Ok(None)
+}
+
+fn cut(ended: Ended) -> Failure {
+    let why = match ended {
+        Ended::Closed(_, reason) if !reason.is_empty() => return Failure::failed(reason),
+        Ended::Closed(..) => String::new(),
+        Ended::Broken(error) => format!(": {error}"),
+    };
+    Failure::failed(format!("the connection was cut, and the command ended with it{why}"))
 }

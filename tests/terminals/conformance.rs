@@ -71,16 +71,8 @@ impl Player {
         let script = format!("stty raw -echo; exec cat {}", path.display());
         let mut viewer = host.view("main", &["sh", "-c", &script]).await;
         viewer.step().await;
-        // Once it can be opened, the program reads.
-        let open = async {
-            loop {
-                match pipe::OpenOptions::new().open_sender(&path) {
-                    Ok(pipe) => return pipe,
-                    Err(_) => tokio::time::sleep(std::time::Duration::from_millis(1)).await,
-                }
-            }
-        };
-        let pipe = tokio::time::timeout(crate::host::PATIENCE, open).await.expect("it reads");
+        // Open both ways, so that it need not be waited for that the program reads.
+        let pipe = pipe::OpenOptions::new().read_write(true).open_sender(&path).expect("a pipe");
         while viewer.snapshots == 0 {
             viewer.step().await;
         }

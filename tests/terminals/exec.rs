@@ -1,10 +1,16 @@
 //! Commands without a terminal, with input.
 
+use std::time::Duration;
+
 use bytes::Bytes;
 use perry::contract::terminal::ClientFrame;
 use perry::contract::terminals::{TerminalAnswer, TerminalRequest};
 
-use crate::host::Host;
+use tokio::io::AsyncReadExt;
+use tokio::net::unix::pipe::OpenOptions;
+use tokio::time::timeout;
+
+use crate::host::{Host, PATIENCE};
 
 #[tokio::test]
 async fn bytes_of_any_kind_go_through_a_command_and_its_errors_come_apart() {
@@ -30,19 +36,38 @@ async fn bytes_of_any_kind_go_through_a_command_and_its_errors_come_apart() {
 }
 
 #[tokio::test]
-async fn a_command_ends_with_its_connection_and_all_that_it_started() {
+async fn a_command_ends_with_its_connection_and_all_that_it_started_also_where_it_reads_nothing() {
     let host = Host::start().await;
     let folder = tempfile::tempdir().expect("a folder");
     let pipe = folder.path().join("pipe");
     nix::unistd::mkfifo(&pipe, nix::sys::stat::Mode::S_IRWXU).expect("a pipe");
-    let script = format!("sleep 1000 & exec 3>{}; echo up; wait", pipe.display());
-    let held = tokio::task::spawn_blocking(move || std::fs::read(pipe));
+    let script = format!("exec 3>{}; sleep 1000 & echo up; wait", pipe.display());
+    let mut held = OpenOptions::new().open_receiver(&pipe).expect("opened");
     let mut command = host.exec(&["sh", "-c", &script], None).await;
     command.until("up").await;
+    // As much as a pipe holds is taken from the client, and then no more.
+    while command.session.has_room() {
+        command.input(vec![b'x'; 16_000]).await;
+        while timeout(Duration::from_millis(100), command.step()).await.is_ok() {}
+    }
     drop(command);
-    // Read to its end once nobody holds the other one.
-    let read = tokio::time::timeout(crate::host::PATIENCE, held).await.expect("it ends");
-    assert!(read.expect("no panic").expect("read").is_empty());
+    // At its end once nobody holds the other one.
+    let mut nothing = Vec::new();
+    let read = held.read_to_end(&mut nothing);
+    assert_eq!(timeout(PATIENCE, read).await.expect("it ends").expect("read"), 0);
+}
+
+#[tokio::test]
+async fn nothing_is_lost_of_a_command_that_has_ended_before_its_output_was_read() {
+    const ALL: usize = 1_000_000;
+    let host = Host::start().await;
+    let mut command = host.exec(&["head", "-c", "1000000", "/dev/zero"], None).await;
+    // What is left has room in the pipe and the socket together, and in the socket alone it has none.
+    while command.seen.len() < ALL - 260_000 {
+        assert!(command.step().await.is_none());
+    }
+    tokio::time::sleep(Duration::from_millis(500)).await;
+    assert_eq!((command.exit().await.code, command.seen.len()), (Some(0), ALL));
 }
 
 #[tokio::test]

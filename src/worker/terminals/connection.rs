@@ -47,6 +47,11 @@ fn is_secret(host: &Host, given: &str) -> bool {
 
 async fn attach(host: &Rc<Host>, mut hello: Hello, read_only: bool, frames: Frames, mut out: Out) {
     if let Some(exec) = hello.exec.take().filter(|_| !read_only) {
+        let Ok(_permit) = host.commands.try_acquire() else {
+            let refusal = "too many commands run already; try again when one has ended";
+            let _ = out.frame(&ServerFrame::Exit(Exit::gone(refusal)).encode()).await;
+            return;
+        };
         return piped::run(&host.own, exec, frames, out).await;
     }
     match host.attach(hello, read_only) {

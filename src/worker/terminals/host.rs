@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use std::rc::Rc;
 use std::time::Duration;
 
+use tokio::sync::Semaphore;
 use tokio::time::sleep;
 
 use super::engine::{Engine, Id};
@@ -24,6 +25,8 @@ const REMEMBERED: Duration = Duration::from_secs(60);
 const ENDED: usize = 32;
 /// Bytes to read at once, of any terminal.
 const SCRATCH: usize = 64 << 10;
+/// Commands without a terminal at a time.
+const COMMANDS: usize = 256;
 /// The longest name of a client.
 const CLIENT_MAX: usize = 64;
 
@@ -31,6 +34,8 @@ const CLIENT_MAX: usize = 64;
 pub(super) struct Host {
     pub(super) secret: String,
     pub(super) own: PathBuf,
+    /// Commands without a terminal that may still be begun.
+    pub(super) commands: Semaphore,
     engine: Engine,
     pub(super) terminals: RefCell<BTreeMap<Name, Rc<Terminal>>>,
     ended: RefCell<VecDeque<Rc<Terminal>>>,
@@ -46,6 +51,7 @@ impl Host {
         Self {
             secret,
             own,
+            commands: Semaphore::new(COMMANDS),
             engine,
             terminals: RefCell::default(),
             ended: RefCell::default(),

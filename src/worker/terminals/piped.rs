@@ -2,25 +2,29 @@
 //! ends with it.
 
 use std::cell::Cell;
+use std::collections::VecDeque;
 use std::io;
 use std::path::Path;
 use std::process::Stdio;
 
-use bytes::Bytes;
+use bytes::{Buf, Bytes};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWriteExt};
 use tokio::process::{Child, ChildStdin};
 use tokio::sync::Notify;
-use tokio::time::timeout;
+use tokio::time::{sleep, timeout};
 
 use super::connection::{Frames, Out};
-use crate::contract::terminal::{ClientFrame, DATA_MAX, Exec, Exit, ServerFrame};
+use crate::contract::terminal::{ClientFrame, DATA_MAX, Exec, Exit, INPUT_WINDOW, ServerFrame};
 use crate::worker::command::{self, Group, REST, TIMED_OUT, limit};
 
-/// Input that the command has taken, to be acknowledged.
+/// What who passes on output is to know.
 #[derive(Default)]
-struct Taken {
-    last: Cell<Option<u64>>,
-    told: Notify,
+struct News {
+    /// The last input that the command has taken, to be acknowledged.
+    taken: Cell<Option<u64>>,
+    /// The command has ended.
+    over: Cell<bool>,
+    changed: Notify,
 }
 
 /// Runs a command to its end, or the connection's.
@@ -28,13 +32,17 @@ pub(super) async fn run(own: &Path, exec: Exec, mut frames: Frames, mut out: Out
     let exit = match start(own, &exec) {
         Err(why) => Exit::gone(why),
         Ok(mut child) => {
-            let mut group = Group::of(&child);
-            let taken = Taken::default();
-            let input = child.stdin.take();
+            let news = News::default();
+            let input = Input { pipe: child.stdin.take(), waiting: VecDeque::new(), held: 0, ended: false };
+            let (stdout, stderr) = (child.stdout.take(), child.stderr.take());
+            let to_its_end = async {
+                let (code, passed) = tokio::join!(end(child, &exec, &news), pass(stdout, stderr, &news, &mut out));
+                passed.map(|()| Exit::of(Some(code), None))
+            };
             tokio::select! {
                 // Nobody waits for it any more.
-                () = feed(&mut frames, input, &taken) => return,
-                exit = follow(&mut child, &mut group, &exec, &taken, &mut out) => match exit {
+                () = feed(&mut frames, input, &news) => return,
+                exit = to_its_end => match exit {
                     Ok(exit) => exit,
                     Err(_) => return,
                 },
@@ -50,84 +58,122 @@ fn start(own: &Path, exec: &Exec) -> Result<Child, String> {
     command::spawn(own, &exec.command, Stdio::piped()).map_err(|error| format!("cannot start a command: {error}"))
 }
 
-/// Hands over input until the connection ends.
-async fn feed(frames: &mut Frames, mut input: Option<ChildStdin>, taken: &Taken) {
-    while let Ok(Some(frame)) = frames.next().await {
-        match ClientFrame::decode(&frame) {
-            Ok(ClientFrame::Input(id, bytes)) => {
-                // One that reads no more is not told: it has what it wants.
-                if let Some(pipe) = &mut input
-                    && pipe.write_all(&bytes).await.is_err()
-                {
-                    input = None;
-                }
-                taken.last.set(Some(id));
-                taken.told.notify_one();
-            }
-            Ok(ClientFrame::End) => input = None,
-            Ok(ClientFrame::Resize(_) | ClientFrame::Ack(_)) => {}
-            Ok(ClientFrame::Hello(_)) | Err(_) => return,
+/// The exit code. Dropping the future kills the command and its children.
+async fn end(mut child: Child, exec: &Exec, news: &News) -> i32 {
+    let mut group = Group::of(&child);
+    let code = match timeout(limit(exec.timeout), child.wait()).await {
+        Ok(status) => {
+            // What it left in the background goes on.
+            group.spare();
+            status.map_or(126, command::code)
         }
-    }
-}
-
-/// Passes on what it writes, to its end.
-async fn follow(child: &mut Child, group: &mut Group, exec: &Exec, taken: &Taken, out: &mut Out) -> io::Result<Exit> {
-    let (mut stdout, mut stderr) = (child.stdout.take(), child.stderr.take());
-    let mut passing = std::pin::pin!(pass(&mut stdout, &mut stderr, taken, out));
-    let ended = async {
-        let status = timeout(limit(exec.timeout), child.wait()).await;
-        let Ok(status) = status else {
+        Err(_) => {
             group.kill();
             let _ = child.wait().await;
-            return TIMED_OUT;
-        };
-        // What it left in the background goes on.
-        group.spare();
-        status.map_or(126, command::code)
-    };
-    let mut ended = std::pin::pin!(ended);
-    let code = tokio::select! {
-        passed = &mut passing => {
-            passed?;
-            return Ok(Exit::of(Some(ended.await), None));
+            TIMED_OUT
         }
-        code = &mut ended => code,
     };
-    match timeout(REST, passing).await {
-        Ok(Err(error)) => Err(error),
-        _ => Ok(Exit::of(Some(code), None)),
+    news.over.set(true);
+    news.changed.notify_one();
+    code
+}
+
+/// What was typed, until the command has it.
+struct Input {
+    /// None once it takes no more.
+    pipe: Option<ChildStdin>,
+    waiting: VecDeque<(u64, Bytes)>,
+    /// Bytes that wait, and one for each piece, so that empty ones have a bound too.
+    held: usize,
+    /// No more comes.
+    ended: bool,
+}
+
+impl Input {
+    /// Takes a frame of the client's; false where it must not be sent.
+    fn take(&mut self, frame: ClientFrame) -> bool {
+        match frame {
+            ClientFrame::Input(id, bytes) => {
+                let has_room = self.held <= 2 * INPUT_WINDOW;
+                self.held += bytes.len() + 1;
+                self.waiting.push_back((id, bytes));
+                return has_room;
+            }
+            ClientFrame::End => self.ended = true,
+            ClientFrame::Resize(_) | ClientFrame::Ack(_) => {}
+            ClientFrame::Hello(_) => return false,
+        }
+        true
+    }
+
+    /// Hands over some of what waits; the number of a piece that the command has. Cancel-safe.
+    async fn hand_over(&mut self) -> Option<u64> {
+        let (id, bytes) = self.waiting.front_mut()?;
+        let written = match &mut self.pipe {
+            Some(pipe) if !bytes.is_empty() => pipe.write(bytes).await,
+            _ => Ok(bytes.len()),
+        };
+        let length = written.unwrap_or_else(|_| {
+            // One that reads no more is not told: it has what it wants.
+            self.pipe = None;
+            bytes.len()
+        });
+        bytes.advance(length);
+        self.held -= length;
+        let done = bytes.is_empty().then_some(*id)?;
+        self.held -= 1;
+        self.waiting.pop_front();
+        Some(done)
     }
 }
 
-/// Passes on what comes from both pipes until both are at their ends.
+/// Hands over input until the connection ends, which is heard also while the command takes nothing.
+async fn feed(frames: &mut Frames, mut input: Input, news: &News) {
+    loop {
+        if input.ended && input.waiting.is_empty() {
+            input.pipe = None;
+        }
+        tokio::select! {
+            frame = frames.next() => {
+                let frame = frame.ok().flatten().and_then(|frame| ClientFrame::decode(&frame).ok());
+                if !frame.is_some_and(|frame| input.take(frame)) {
+                    return;
+                }
+            }
+            taken = input.hand_over(), if !input.waiting.is_empty() => {
+                if taken.is_some() {
+                    news.taken.set(taken);
+                    news.changed.notify_one();
+                }
+            }
+        }
+    }
+}
+
+/// Passes on what comes from both pipes until both are at their ends, or the command is and nothing comes for a while.
 async fn pass(
-    stdout: &mut Option<impl AsyncRead + Unpin>,
-    stderr: &mut Option<impl AsyncRead + Unpin>,
-    taken: &Taken,
+    mut stdout: Option<impl AsyncRead + Unpin>,
+    mut stderr: Option<impl AsyncRead + Unpin>,
+    news: &News,
     out: &mut Out,
 ) -> io::Result<()> {
     let (mut first, mut second) = (vec![0; DATA_MAX], vec![0; DATA_MAX]);
     let mut sequence = 0;
     while stdout.is_some() || stderr.is_some() {
-        tokio::select! {
-            length = read(stdout, &mut first) => {
-                if length > 0 {
-                    let bytes = Bytes::copy_from_slice(&first[..length]);
-                    out.frame(&ServerFrame::Data(sequence, bytes).encode()).await?;
-                    sequence += length as u64;
-                }
+        let frame = tokio::select! {
+            length = read(&mut stdout, &mut first) => {
+                let bytes = Bytes::copy_from_slice(&first[..length]);
+                sequence += length as u64;
+                (length > 0).then(|| ServerFrame::Data(sequence - length as u64, bytes))
             }
-            length = read(stderr, &mut second) => {
-                if length > 0 {
-                    let bytes = Bytes::copy_from_slice(&second[..length]);
-                    out.frame(&ServerFrame::Errors(bytes).encode()).await?;
-                }
+            length = read(&mut stderr, &mut second) => {
+                (length > 0).then(|| ServerFrame::Errors(Bytes::copy_from_slice(&second[..length])))
             }
-            () = taken.told.notified() => {}
-        }
-        if let Some(id) = taken.last.take() {
-            out.frame(&ServerFrame::InputAck(id).encode()).await?;
+            () = news.changed.notified() => None,
+            () = sleep(REST), if news.over.get() => return Ok(()),
+        };
+        for frame in frame.into_iter().chain(news.taken.take().map(ServerFrame::InputAck)) {
+            out.frame(&frame.encode()).await?;
         }
     }
     Ok(())

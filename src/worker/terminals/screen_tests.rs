@@ -72,6 +72,7 @@ fn check(size: Size, before: &[u8], after: &[u8]) -> Result<(), TestCaseError> {
             "cursor, by {:?}",
             &said
         );
+        prop_assert_eq!((&screen.vt.title, &screen.vt.titles), (&copy.vt.title, &copy.vt.titles));
         prop_assert_eq!(&one.template.fg, &other.template.fg);
         prop_assert_eq!(&one.template.flags, &other.template.flags);
         prop_assert_eq!(screen.vt.term.mode(), copy.vt.term.mode(), "modes, by {:?}", &said);
@@ -89,7 +90,7 @@ fn piece() -> impl Strategy<Value = String> {
         6 => "[a-c ]{1,9}",
         2 => Just("\r\n".to_owned()),
         1 => prop::sample::select(vec!["\t", "\r", "\x08", "é", "e\u{301}", "\x1b7", "\x1b8", "\x1bM", "\x1bD", "\x1b(0", "\x1b(B", "\x0e", "\x0f", "\x1b)0"]).prop_map(str::to_owned),
-        1 => prop::sample::select(vec!["\x1b[?1049h", "\x1b[?1049l", "\x1b[?7l", "\x1b[?7h", "\x1b[4h", "\x1b[4l", "\x1b[?25l", "\x1b[?2004h", "\x1b[?1h", "\x1b=", "\x1b[?1002h", "\x1b[?1006h", "\x1bH", "\x1b[3g", "\x1b[?6h", "\x1b[?6l"]).prop_map(str::to_owned),
+        1 => prop::sample::select(vec!["\x1b[?1049h", "\x1b[?1049l", "\x1b[?7l", "\x1b[?7h", "\x1b[4h", "\x1b[4l", "\x1b[?25l", "\x1b[?2004h", "\x1b[?1h", "\x1b=", "\x1b[?1002h", "\x1b[?1006h", "\x1bH", "\x1b[3g", "\x1b[?6h", "\x1b[?6l", "\x1b[?47h", "\x1b[?1047l", "\x1b[?1048h", "\x1b[?1048l", "\x1b[22;0t", "\x1b[23;0t"]).prop_map(str::to_owned),
         2 => prop::sample::select(vec!["\x1b[m", "\x1b[1;31m", "\x1b[48;5;200m", "\x1b[38;2;1;2;3m", "\x1b[4:3;58:2::9:8:7m", "\x1b[7;9m", "\x1b[22;24m", "\x1b]8;id=x;http://a\x1b\\", "\x1b]8;;\x1b\\", "\x1b]2;title\x07"]).prop_map(str::to_owned),
         2 => (1_u8..9, 1_u8..15).prop_map(|(row, column)| format!("\x1b[{row};{column}H")),
         1 => (0_u8..9, 0_u8..9).prop_map(|(top, bottom)| format!("\x1b[{top};{bottom}r")),

@@ -3,7 +3,7 @@
 
 Needs vim, htop, tmux, less, mc and vttest; not needed for the tests, which play what is here.
 """
-import fcntl, json, os, pty, re, select, signal, struct, sys, termios, time
+import fcntl, json, os, pty, re, select, signal, socket, struct, subprocess, sys, termios, time
 
 SHORT, LONG = 0.15, 0.6
 # What a terminal answers to who asks it for its kind, its place and its colours.
@@ -26,6 +26,8 @@ def resize(cols, rows):
 
 
 NARROW, WIDE = resize(40, 20), resize(100, 30)
+# As long as it was: what follows it on the screen stays where it is.
+HOST = socket.gethostname()
 HERE = os.path.dirname(os.path.abspath(__file__))
 SOURCE = "/usr/share/vim/vim90/syntax/vim.vim"
 RECORDINGS = {
@@ -56,9 +58,11 @@ RECORDINGS = {
 
 def record(name, command, script):
     size = (80, 24) if name.startswith("vttest") else (100, 30)
+    # One that was left would be attached to.
+    subprocess.run(["tmux", "-L", "recording", "kill-server"], stderr=subprocess.DEVNULL)
     pid, fd = pty.fork()
     if pid == 0:
-        os.environ.update(TERM="xterm-256color", COLORTERM="truecolor", LANG="C.UTF-8", LC_ALL="C.UTF-8", HOME="/tmp", SHELL="/bin/bash")
+        os.environ.update(TERM="xterm-256color", COLORTERM="truecolor", LANG="C.UTF-8", LC_ALL="C.UTF-8", HOME="/tmp", SHELL="/bin/bash", PS1="$ ")
         os.environ.pop("TMUX", None)
         os.chdir("/tmp")
         time.sleep(0.1)
@@ -116,7 +120,8 @@ def write(name, size, events):
     with open(os.path.join(HERE, name + ".cast"), "w", encoding="utf-8") as file:
         print(json.dumps({"version": 2, "width": size[0], "height": size[1], "env": {"TERM": "xterm-256color"}, "title": name}), file=file)
         for at, kind, data in merged:
-            print(json.dumps([round(at, 3), kind, data.decode("utf-8", "replace")], ensure_ascii=False), file=file)
+            text = data.decode("utf-8", "replace").replace("@" + HOST, "@" + "x" * len(HOST))
+            print(json.dumps([round(at, 3), kind, text], ensure_ascii=False), file=file)
     print(name, sum(len(data) for _, kind, data in merged if kind == "o"), "bytes")
 
 
