@@ -78,12 +78,18 @@ impl Worker {
     }
 
     async fn hear(&mut self) -> ClientFrame {
+        self.hear_or_end().await.expect("not the end")
+    }
+
+    async fn hear_or_end(&mut self) -> Option<ClientFrame> {
         loop {
             if let Some(frame) = take_frame(&mut self.buffer).expect("a frame") {
-                return ClientFrame::decode(&frame).expect("a frame");
+                return Some(ClientFrame::decode(&frame).expect("a frame"));
             }
             let read = timeout(PATIENCE, self.stream.read_buf(&mut self.buffer)).await.expect("something");
-            assert!(read.expect("readable") > 0, "it ended");
+            if read.expect("readable") == 0 {
+                return None;
+            }
         }
     }
 }
@@ -253,6 +259,28 @@ async fn frames_of_the_protocol_are_passed_on_as_they_are_but_for_the_token() {
     worker.say(ServerFrame::Exit(exit.clone())).await;
     assert_eq!(next(&mut socket).await, Message::Binary(ServerFrame::Exit(exit).encode()));
     assert_eq!(closed(&mut socket).await, (1000, "Process was ended by signal 9".to_owned()));
+}
+
+#[tokio::test]
+async fn the_worker_hears_whether_a_client_left_or_its_connection_broke() {
+    let agent = Agent::start().await;
+    for (protocol, closes, told) in
+        [(true, true, true), (true, false, false), (false, true, true), (false, false, true)]
+    {
+        let token = Some(agent.token.as_str());
+        let mut socket = connect(&agent, "/terminal/alpha", token, protocol).await;
+        if protocol {
+            socket.send(hello(None)).await.expect("sent");
+        }
+        let mut worker = Worker::of(&agent).await;
+        if closes {
+            socket.close(None).await.expect("closed");
+        }
+        drop(socket);
+        // Clients without the protocol do not know what they have seen, and cannot come back for the rest.
+        assert_eq!(worker.hear_or_end().await, told.then_some(ClientFrame::End), "{protocol} {closes}");
+        assert_eq!(worker.hear_or_end().await, None);
+    }
 }
 
 #[tokio::test]

@@ -108,3 +108,92 @@ async fn who_may_only_look_cannot_type_nor_resize_nor_begin() {
     let told = format!("{:?}", frames.next().await);
     assert!(told.contains("there is no terminal absent"), "{told}");
 }
+
+/// A program that asks what terminal this is once it gets a line, and what it hears from then on.
+struct Asking {
+    heard: tempfile::NamedTempFile,
+    script: String,
+}
+
+impl Asking {
+    fn new() -> Self {
+        let heard = tempfile::NamedTempFile::new().expect("a file");
+        let path = heard.path().display();
+        let script = format!(
+            "stty raw -echo; echo ready; head -c 1; printf '\\033]2;asked\\007\\033[c'; exec dd bs=1 of={path} 2>/dev/null"
+        );
+        Self { heard, script }
+    }
+
+    fn command(&self) -> [&str; 3] {
+        ["sh", "-c", &self.script]
+    }
+
+    /// Waits for what it hears, which begins so.
+    async fn heard(&self, begin: &[u8]) -> Vec<u8> {
+        let deadline = tokio::time::Instant::now() + crate::host::PATIENCE;
+        loop {
+            let heard = std::fs::read(self.heard.path()).expect("readable");
+            if heard.len() >= begin.len() {
+                return heard;
+            }
+            assert!(tokio::time::Instant::now() < deadline, "heard only {heard:?}");
+            tokio::time::sleep(std::time::Duration::from_millis(5)).await;
+        }
+    }
+}
+
+/// Lets it ask just when the only viewer's connection breaks; that viewer.
+async fn asked_at_a_cut(host: &Host, asking: &Asking) -> Session {
+    let mut viewer = host.view("main", &asking.command()).await;
+    viewer.until("ready").await;
+    viewer.input("x").await;
+    let session = viewer.session;
+    drop(viewer.frames);
+    loop {
+        let TerminalAnswer::List(all) = host.ask(TerminalRequest::List).await else { panic!("no list") };
+        if (all[0].title.as_str(), all[0].viewers) == ("asked", 0) {
+            return session;
+        }
+        tokio::time::sleep(std::time::Duration::from_millis(5)).await;
+    }
+}
+
+#[tokio::test]
+async fn who_comes_back_answers_what_was_asked_meanwhile_and_nobody_else() {
+    let (host, asking) = (Host::start().await, Asking::new());
+    let mut session = asked_at_a_cut(&host, &asking).await;
+    let mut frames = host.connect(&session, None).await;
+    for frame in session.input(&"mine".into()) {
+        frames.send(&frame).await;
+    }
+    assert_eq!(asking.heard(b"mine").await, b"mine");
+}
+
+#[tokio::test]
+async fn the_worker_answers_where_nobody_comes_back_to() {
+    let (host, asking) = (Host::start().await, Asking::new());
+    asked_at_a_cut(&host, &asking).await;
+    assert_eq!(asking.heard(b"\x1b[?6c").await, b"\x1b[?6c");
+}
+
+#[tokio::test]
+async fn the_worker_answers_for_one_who_gets_a_snapshot_and_not_the_question() {
+    let (host, asking) = (Host::start().await, Asking::new());
+    asked_at_a_cut(&host, &asking).await;
+    let mut other = host.view("main", &[]).await;
+    other.until("ready").await;
+    assert_eq!(asking.heard(b"\x1b[?6c").await, b"\x1b[?6c");
+    other.input("x").await;
+    assert_eq!(asking.heard(b"\x1b[?6cx").await, b"\x1b[?6cx");
+}
+
+#[tokio::test]
+async fn the_worker_answers_where_nobody_looks_who_may_type() {
+    let (host, asking) = (Host::start().await, Asking::new());
+    let script = asking.script.replace("head -c 1;", "");
+    host.ask(create("main", &["sh", "-c", &script])).await;
+    let session = Session::new("looker".to_owned(), name("main"));
+    let _looker = host.attach(session.hello(Size::USUAL, None), true).await;
+    assert_eq!(asking.heard(b"\x1b[?6c").await, b"\x1b[?6c");
+}

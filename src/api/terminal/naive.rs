@@ -107,7 +107,11 @@ async fn up(source: &mut Source, shared: &Shared) -> Closing {
                 NaiveText::Auth(_) | NaiveText::Typed => shared.input(text.into()).await,
             },
             Ok(Some(Ok(Message::Ping(_) | Message::Pong(_)))) => {}
-            Ok(Some(Ok(Message::Close(_)) | Err(_)) | None) => return Closing::gone(),
+            Ok(Some(Ok(Message::Close(_)) | Err(_)) | None) => {
+                // It does not know what it has seen, and so nothing is kept for it.
+                shared.send(&ClientFrame::End).await;
+                return Closing::gone();
+            }
         }
     }
 }

@@ -66,7 +66,7 @@ pub enum ClientFrame {
     Ack(u64),
     /// Comes first.
     Hello(Box<Hello>),
-    /// No more input comes, for a command without a terminal.
+    /// No more input comes for a command without a terminal; who looks at one leaves, and needs not be waited for.
     End,
 }
 

@@ -83,8 +83,7 @@ async fn read(terminal: &Rc<Terminal>, viewer: &Viewer, frames: &mut Frames) -> 
                 Ok(ClientFrame::Ack(sequence)) => terminal.acked(viewer, sequence),
                 Ok(ClientFrame::Hello(_) | ClientFrame::End) | Err(_) => return false,
             },
-            Ok(None) => return false,
-            Err(_) => return true,
+            Ok(None) | Err(_) => return true,
         }
     }
 }

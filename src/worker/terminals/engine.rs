@@ -6,7 +6,7 @@ use std::thread;
 
 use tokio::sync::{oneshot, watch};
 
-use super::screen::Screen;
+use super::screen::{REPLIES_MAX, Screen};
 use crate::contract::terminal::Size;
 use crate::worker::WorkerError;
 
@@ -47,10 +47,14 @@ impl Seen {
         self.parsed.subscribe().wait_for(|parsed| *parsed >= bytes).await.ok();
     }
 
-    /// The title where it changed, and answers to what the program asked.
-    pub(super) fn take(&self) -> (Option<String>, Vec<u8>) {
-        let mut told = self.told.lock().unwrap_or_else(PoisonError::into_inner);
-        (told.title.take(), std::mem::take(&mut told.replies))
+    /// The title where it changed.
+    pub(super) fn title(&self) -> Option<String> {
+        self.told.lock().unwrap_or_else(PoisonError::into_inner).title.take()
+    }
+
+    /// Answers to what the program asked.
+    pub(super) fn replies(&self) -> Vec<u8> {
+        std::mem::take(&mut self.told.lock().unwrap_or_else(PoisonError::into_inner).replies)
     }
 }
 
@@ -140,6 +144,7 @@ fn feed(screen: &mut Screen, seen: &Seen, bytes: &[u8]) {
         let mut told = seen.told.lock().unwrap_or_else(PoisonError::into_inner);
         told.title = heard.title.or(told.title.take());
         told.replies.extend(heard.replies);
+        told.replies.truncate(REPLIES_MAX);
     }
     seen.parsed.send_modify(|parsed| *parsed += bytes.len() as u64);
 }

@@ -208,6 +208,11 @@ impl Flow {
         }
     }
 
+    /// Until when one is waited for whose connection broke, and who will get what was printed meanwhile.
+    pub(super) fn awaited(&self, now: Duration) -> Option<Duration> {
+        self.departed.iter().map(|(_, until)| *until).filter(|until| *until > now).max()
+    }
+
     fn await_departed(&self, head: u64, capacity: u64) -> Read {
         let would_lose =
             |(acked, _): &&(u64, Duration)| head - *acked >= capacity - SLACK && self.ring.start() <= *acked;

@@ -20,7 +20,7 @@ const CELL: usize = 24;
 /// The most lines of scrollback: more would make a snapshot slow to read.
 const LINES_MAX: usize = 5_000;
 /// Answers to questions of the program, in bytes: more are dropped.
-const REPLIES_MAX: usize = 4 << 10;
+pub(super) const REPLIES_MAX: usize = 4 << 10;
 
 /// How many lines of scrollback a terminal of this size may have within so many bytes.
 pub(super) fn lines_within(size: Size, bytes: usize) -> usize {

@@ -1,5 +1,6 @@
 //! One terminal: its program, what it printed, who looks at it. Everything happens on one thread.
 
+mod answers;
 mod program;
 mod viewers;
 
@@ -48,6 +49,8 @@ struct State {
     resized: Option<Duration>,
     flow: Flow,
     input: Input,
+    /// Answers to questions that no viewer's terminal has heard.
+    owed: Vec<u8>,
     viewers: BTreeMap<ViewerId, Rc<Viewer>>,
     next_viewer: ViewerId,
     /// Counts what viewers are told by [`Info`](crate::contract::terminal::Info).
@@ -106,6 +109,7 @@ impl Terminal {
             resized: None,
             flow: Flow::new(Ring::new(RING, 0)),
             input: Input::default(),
+            owed: Vec::new(),
             viewers: BTreeMap::new(),
             next_viewer: 0,
             version: 0,

@@ -150,21 +150,15 @@ impl Terminal {
         });
     }
 
-    pub(super) fn tidy(&self) {
-        let (title, replies) = self.seen.take();
-        let program = self.pty.program();
+    pub(super) fn tidy(self: &Rc<Self>) {
+        self.asked(self.seen.replies());
+        let (title, program) = (self.seen.title(), self.pty.program());
         let mut state = self.state.borrow_mut();
         state.tidying = false;
         state.last_activity = self.clock.wall();
         let before = (state.title.clone(), state.program.clone());
         state.title = title.unwrap_or(before.0.clone());
         state.program = program.unwrap_or(before.1.clone());
-        // Where somebody looks, that one's terminal answers: it knows its own colours.
-        if !replies.is_empty() && state.viewers.is_empty() {
-            let id = u64::try_from(self.now().as_nanos()).unwrap_or(u64::MAX);
-            state.input.accept("", id, replies.into());
-            self.typed.notify_one();
-        }
         if before != (state.title.clone(), state.program.clone()) {
             state.version += 1;
             drop(state);

@@ -122,6 +122,10 @@ impl Terminal {
         state.next_viewer += 1;
         state.version += 1;
         state.flow.attach(id, have);
+        if !read_only && state.flow.next(id) != Next::Snapshot {
+            // It gets the questions, and answers them itself.
+            state.owed.clear();
+        }
         let applied = Some(state.input.applied(&client)).filter(|applied| *applied > 0);
         let viewer = Rc::new(Viewer {
             id,
@@ -234,6 +238,7 @@ impl Terminal {
         };
         viewer.shown.set(size);
         let bytes = self.engine.snapshot(self.number).await?;
+        self.unheard_by(viewer);
         self.state.borrow_mut().flow.snapshot_sent(viewer.id, sequence);
         self.room.notify_one();
         Some((sequence, size, bytes))
