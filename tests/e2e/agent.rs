@@ -1,6 +1,7 @@
 //! An agent: the real binary as a process, with a folder, an id, names and ports of its own.
 
 use std::fs::File;
+use std::io::Write as _;
 use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
@@ -55,6 +56,8 @@ pub(crate) struct Options {
     /// An engine of the test's own has its socket there, and sees that folder as it is here. The agent's own folder is
     /// made in it, and what the agent makes on that engine goes with the engine.
     pub(crate) machine: Option<PathBuf>,
+    /// Another program than the one that is tested.
+    pub(crate) program: Option<PathBuf>,
     /// More of the agent's environment.
     pub(crate) env: Vec<(&'static str, PathBuf)>,
     /// More keys of `config.json`.
@@ -145,6 +148,21 @@ impl Agent {
         }
     }
 
+    /// Kills the process, and starts one of another version: the same program with another hash, as what follows the end of
+    /// an ELF file is not looked at.
+    pub(crate) async fn upgrade(&mut self) {
+        self.sigkill().await;
+        let newer = self.folder.path().join("newer");
+        std::fs::copy(self.program(), &newer).expect("copied");
+        File::options().append(true).open(&newer).and_then(|mut file| file.write_all(b"\n")).expect("written");
+        self.options.program = Some(newer);
+        self.resume().await;
+    }
+
+    fn program(&self) -> PathBuf {
+        self.options.program.clone().unwrap_or_else(program)
+    }
+
     /// Another agent process on this folder.
     pub(crate) fn spawn(&self) -> Child {
         let log = File::options().create(true).append(true).open(self.log_path()).expect("a log");
@@ -154,7 +172,7 @@ impl Agent {
 
     /// A command line against this agent, without input.
     pub(crate) fn command(&self, args: &[&str]) -> Command {
-        let mut command = Command::new(program());
+        let mut command = Command::new(self.program());
         command.args(args).env("PERRY_CONFIG_DIR", self.folder.path()).env("NO_COLOR", "1").stdin(Stdio::null());
         command.envs(self.options.env.iter().map(|(name, value)| (name, value)));
         command.envs(self.options.docker_host().map(|host| ("DOCKER_HOST", host)));

@@ -10,11 +10,16 @@ use tokio::io::AsyncWriteExt;
 use tokio::time::timeout;
 
 use crate::agent::{Agent, parse};
+use crate::machine::{Lies, Machine};
 use crate::{BASE, PATIENCE};
 
 /// A program that counts, by lines, for ever.
 const COUNTER: &str = "i=0; while :; do i=$((i+1)); echo $i; sleep 0.02; done";
+/// One that is on the alternate screen and waits for keys.
+const VIM: &str = "exec vim -u NONE -n /tmp/text";
 const TERMINALS: usize = 20;
+/// The image that has vim.
+const FULL: &str = "workspace-base";
 
 /// One who looks at a terminal and comes back by itself, as `perry shell` does.
 struct Viewer {
@@ -57,6 +62,10 @@ impl Viewer {
                 if let Ok(mut socket) = client.terminal(&parse("a")).await
                     && socket.greet(self.session.hello(Size::USUAL, None)).await.is_ok()
                 {
+                    for frame in self.session.again() {
+                        // Else the next try sends it.
+                        let _ = socket.send(&frame).await;
+                    }
                     return socket;
                 }
                 tokio::time::sleep(Duration::from_millis(20)).await;
@@ -67,11 +76,36 @@ impl Viewer {
 
     /// Goes on, over cuts, until this holds of the numbers that it saw.
     async fn until(&mut self, client: &Client, holds: impl Fn(&[u64]) -> bool) {
-        while !holds(&self.numbers()) {
+        self.until_it(client, |viewer| holds(&viewer.numbers())).await;
+    }
+
+    async fn until_shown(&mut self, client: &Client, text: &str) {
+        self.until_it(client, |viewer| String::from_utf8_lossy(&viewer.seen).contains(text)).await;
+    }
+
+    async fn input(&mut self, text: &'static str) {
+        for frame in self.session.input(&text.into()) {
+            // Where the connection is gone, it is sent again on the next.
+            let _ = self.socket.send(&frame).await;
+        }
+    }
+
+    async fn until_it(&mut self, client: &Client, holds: impl Fn(&Self) -> bool) {
+        while !holds(self) {
             match self.step().await {
                 Ok(exit) => assert_eq!(exit, None, "it goes on"),
                 Err(ended) if ended.is_worth_another_try() => self.come_back(client).await,
                 Err(ended) => panic!("{ended:?}"),
+            }
+        }
+    }
+
+    async fn end(&mut self) -> Exit {
+        loop {
+            match self.step().await {
+                Ok(None) => {}
+                Ok(Some(exit)) => return exit,
+                Err(ended) => panic!("an end without a word: {ended:?}"),
             }
         }
     }
@@ -91,18 +125,31 @@ fn is_unbroken(numbers: &[u64]) -> bool {
 #[tokio::test]
 async fn twenty_terminals_outlive_a_killed_agent_and_end_with_their_container() {
     let mut agent = Agent::start().await;
-    agent.ready("a", &format!("image: {BASE}")).await;
-    let mut viewers = Vec::new();
-    for number in 0..TERMINALS {
-        viewers.push(Viewer::of(agent.client(), &format!("t{number}"), COUNTER).await);
+    agent.ready("a", &format!("image: {FULL}")).await;
+    let (mut counters, mut editors) = (Vec::new(), Vec::new());
+    for number in 0..TERMINALS / 2 {
+        counters.push(Viewer::of(agent.client(), &format!("c{number}"), COUNTER).await);
+        editors.push(Viewer::of(agent.client(), &format!("v{number}"), VIM).await);
     }
-    for viewer in &mut viewers {
+    for viewer in &mut counters {
         viewer.until(agent.client(), |numbers| numbers.len() > 5).await;
+    }
+    for viewer in &mut editors {
+        viewer.until_shown(agent.client(), "/tmp/text").await;
+        viewer.input("ibefore").await;
+        viewer.until_shown(agent.client(), "before").await;
     }
     agent.sigkill().await;
     agent.resume().await;
     let client = agent.client().clone();
-    for viewer in &mut viewers {
+    for viewer in &mut editors {
+        // Typed into a connection that is gone.
+        viewer.input(" after").await;
+        viewer.until_shown(&client, "after").await;
+        viewer.input("\x1bZQ").await;
+        assert_eq!(viewer.end().await.code, Some(0));
+    }
+    for viewer in &mut counters {
         let before = viewer.numbers().last().copied().expect("some");
         viewer.until(&client, |numbers| numbers.last() > Some(&(before + 20))).await;
         let numbers = viewer.numbers();
@@ -111,23 +158,50 @@ async fn twenty_terminals_outlive_a_killed_agent_and_end_with_their_container() 
         assert!(viewer.snapshots <= 2, "{} snapshots", viewer.snapshots);
     }
     let listed = agent.ok(&["terminals", "list", "a"]).await;
-    assert_eq!(listed.matches("\n").count(), TERMINALS + 1, "{listed}");
+    assert_eq!(listed.matches("\n").count(), TERMINALS / 2 + 1, "{listed}");
 
     let killed = Instant::now();
     agent.engine.client().kill_container(&format!("{}a", agent.prefix), None).await.expect("killed");
-    let viewer = &mut viewers[0];
-    let end = async {
+    let exit = counters[0].end().await;
+    assert_eq!((exit.code, exit.reason.as_str()), (None, "the workspace has stopped"));
+    eprintln!("told {:?} after the container was killed", killed.elapsed());
+}
+
+/// The worker is replaced as the agent's version is another one; what runs in terminals goes on in the old one.
+async fn terminals_outlive_a_worker_that_is_replaced(mut agent: Agent, image: &str) {
+    agent.ready("a", image).await;
+    let mut viewer = Viewer::of(agent.client(), "before", COUNTER).await;
+    viewer.until(agent.client(), |numbers| numbers.len() > 5).await;
+    agent.upgrade().await;
+    let client = agent.client().clone();
+    let installed = async {
         loop {
-            match viewer.step().await {
-                Ok(None) => {}
-                Ok(Some(exit)) => return exit,
-                Err(ended) => panic!("an end without a word: {ended:?}"),
+            if agent.ok(&["events", "a"]).await.contains("WorkerInstalled") {
+                return;
             }
         }
     };
-    let exit = timeout(PATIENCE, end).await.expect("an end");
-    assert_eq!((exit.code, exit.reason.as_str()), (None, "the workspace has stopped"));
-    eprintln!("told {:?} after the container was killed", killed.elapsed());
+    timeout(PATIENCE, installed).await.unwrap_or_else(|_| panic!("no new worker\n{}", agent.log()));
+    let before = viewer.numbers().last().copied().expect("some");
+    viewer.until(&client, |numbers| numbers.last() > Some(&(before + 50))).await;
+    assert!(is_unbroken(&viewer.numbers()), "{:?}", viewer.numbers());
+    let mut anew = Viewer::of(&client, "after", COUNTER).await;
+    anew.until(&client, |numbers| numbers.len() > 5).await;
+    let events = agent.ok(&["events", "a"]).await;
+    assert!(!events.contains("(×") && !events.contains("Warning"), "{events}");
+}
+
+#[tokio::test]
+async fn terminals_outlive_a_new_worker() {
+    let agent = Agent::start().await;
+    terminals_outlive_a_worker_that_is_replaced(agent, &format!("image: {BASE}")).await;
+}
+
+#[tokio::test]
+async fn terminals_outlive_a_new_worker_on_another_machine() {
+    let machine = Machine::start(Lies::Apart).await;
+    let agent = machine.agent().await;
+    terminals_outlive_a_worker_that_is_replaced(agent, "").await;
 }
 
 #[tokio::test]

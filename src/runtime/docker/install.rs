@@ -99,7 +99,7 @@ pub(super) async fn configure(docker: &Docker, id: &str, owner: &Owner, plan: &W
 
 async fn reload(docker: &Docker, found: &ContainerInspectResponse, owner: &Owner) -> Result<(), Fault> {
     docker.links.keep(owner, found.id.as_deref().unwrap_or_default());
-    docker.links.reload(&owner.uid).await.map_err(|error| Fault::Failed(error.to_string()))
+    docker.links.reload(&owner.uid, docker.executable.hash()).await.map_err(|error| Fault::Failed(error.to_string()))
 }
 
 #[cfg(test)]

@@ -192,14 +192,18 @@ impl Links {
         let _ = tokio::time::timeout(LINK_LIMIT, shown).await;
     }
 
-    /// Has a worker replace itself by the executable that is now in its container.
+    /// Has a worker replace itself by the executable of this hash, which is now in its container, and waits until that one
+    /// answers.
     ///
     /// # Errors
     /// It said that it would not.
-    pub async fn reload(&self, uid: &Uid) -> Result<(), RuntimeError> {
+    pub async fn reload(&self, uid: &Uid, executable: &str) -> Result<(), RuntimeError> {
         match self.client(uid).await?.ask(Method::POST, "/v1/reload", Bytes::new()).await {
             // The worker that was to answer is the one that ends: which one there is afterwards the next look tells.
-            Ok(_) | Err(LinkError::Lost(_)) => Ok(()),
+            Ok(_) | Err(LinkError::Lost(_)) => {
+                self.until(uid, |seen| seen.executable == executable).await;
+                Ok(())
+            }
             Err(error) => Err(error.into()),
         }
     }

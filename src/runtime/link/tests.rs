@@ -256,9 +256,12 @@ async fn what_a_worker_refuses_or_fails_at_is_told_apart() {
     links.keep(&owner(), "c-1");
     let set = |status, body: &[u8]| *worker.answer.lock().expect("not poisoned") = (status, body.to_vec());
     set(413, b"too much\n");
-    assert_eq!(links.reload(&owner().uid).await, Err(RuntimeError::Refused("the worker refused: too much".to_owned())));
+    assert_eq!(
+        links.reload(&owner().uid, "e").await,
+        Err(RuntimeError::Refused("the worker refused: too much".to_owned()))
+    );
     set(500, b"");
-    let error = links.reload(&owner().uid).await.expect_err("500");
+    let error = links.reload(&owner().uid, "e").await.expect_err("500");
     assert_eq!(error, RuntimeError::Failed("the worker failed: 500 Internal Server Error".to_owned()));
     set(200, b"no JSON");
     let request = ExecRequest { command: vec!["true".to_owned()], timeout: None };
@@ -267,9 +270,9 @@ async fn what_a_worker_refuses_or_fails_at_is_told_apart() {
     let error = links.exec(&owner().uid, &request).await.expect_err("too long");
     assert!(error.to_string().contains("limit"), "{error}");
     worker.dies.store(true, Ordering::Relaxed);
-    links.reload(&owner().uid).await.expect("it is on its way");
+    links.reload(&owner().uid, "e").await.expect("it is on its way");
     links.exec(&owner().uid, &request).await.expect_err("a command's answer is missed");
     worker.dies.store(false, Ordering::Relaxed);
     set(204, b"");
-    links.reload(&owner().uid).await.expect("done");
+    links.reload(&owner().uid, "e").await.expect("done");
 }
