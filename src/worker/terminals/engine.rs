@@ -1,14 +1,21 @@
 //! The thread that follows all screens, off the way of the bytes: a viewer has them before they are looked at here.
 
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, PoisonError, mpsc};
+use std::sync::mpsc::{self, RecvTimeoutError};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
+use std::time::Duration;
 
 use tokio::sync::{oneshot, watch};
 
 use super::screen::{REPLIES_MAX, Screen};
+use super::screens::{IDLE, Screens};
+use crate::clock::{Clock, SystemClock};
 use crate::contract::terminal::Size;
 use crate::worker::WorkerError;
+
+/// What the thread gives way by, so that bytes go before screens; of this thread alone, as Linux has it (nice(2), notes).
+const NICE: i32 = 5;
 
 /// A terminal in this worker.
 pub(super) type Id = u64;
@@ -69,7 +76,11 @@ impl Engine {
     /// There is no thread to be had.
     pub(super) fn start() -> Result<Self, WorkerError> {
         let (orders, taken) = mpsc::channel();
-        let follow = move || follow(&taken);
+        let follow = move || {
+            // Where that is not granted, a flood in one terminal costs the keys of the others a little.
+            let _ = rustix::process::nice(NICE);
+            follow(&taken);
+        };
         thread::Builder::new().name("screens".into()).spawn(follow).map_err(WorkerError::system("start a thread"))?;
         Ok(Self(orders))
     }
@@ -110,29 +121,46 @@ impl Engine {
 }
 
 fn follow(orders: &mpsc::Receiver<Order>) {
-    let mut screens: HashMap<Id, (Screen, Arc<Seen>)> = HashMap::new();
-    while let Ok(order) = orders.recv() {
+    let (clock, mut screens, mut seen) = (SystemClock::new(), Screens::default(), HashMap::new());
+    loop {
+        let order = match screens.are_too_many() {
+            true => orders.recv_timeout(IDLE),
+            false => orders.recv().map_err(RecvTimeoutError::from),
+        };
         match order {
-            Order::Begin(id, size, memory, seen) => {
-                screens.insert(id, (Screen::new(size, memory), seen));
+            Ok(order) => obey(order, &mut screens, &mut seen, clock.monotonic()),
+            Err(RecvTimeoutError::Timeout) => {}
+            Err(RecvTimeoutError::Disconnected) => return,
+        }
+        screens.rest(clock.monotonic());
+    }
+}
+
+fn obey(order: Order, screens: &mut Screens, told: &mut HashMap<Id, Arc<Seen>>, now: Duration) {
+    match order {
+        Order::Begin(id, size, memory, seen) => {
+            screens.begin(id, size, memory, now);
+            told.insert(id, seen);
+        }
+        Order::Feed(id, bytes) => {
+            if let (Some(screen), Some(seen)) = (screens.get(id, now), told.get(&id)) {
+                feed(screen, seen, &bytes);
             }
-            Order::Feed(id, bytes) => {
-                if let Some((screen, seen)) = screens.get_mut(&id) {
-                    feed(screen, seen, &bytes);
-                }
+        }
+        Order::Resize(id, size) => {
+            if let Some(screen) = screens.get(id, now) {
+                screen.resize(size);
             }
-            Order::Resize(id, size) => {
-                if let Some((screen, _)) = screens.get_mut(&id) {
-                    screen.resize(size);
-                }
+        }
+        Order::Snapshot(id, answer) => {
+            if let Some(snapshot) = screens.snapshot(id) {
+                // Whoever asked may have left.
+                let _ = answer.send(snapshot);
             }
-            Order::Snapshot(id, answer) => {
-                if let Some((screen, _)) = screens.get_mut(&id) {
-                    // Whoever asked may have left.
-                    let _ = answer.send(screen.snapshot());
-                }
-            }
-            Order::End(id) => drop(screens.remove(&id)),
+        }
+        Order::End(id) => {
+            screens.end(id);
+            told.remove(&id);
         }
     }
 }

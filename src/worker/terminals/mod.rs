@@ -15,6 +15,7 @@ mod piped;
 mod pty;
 mod ring;
 mod screen;
+mod screens;
 mod snapshot;
 mod terminal;
 mod vt;

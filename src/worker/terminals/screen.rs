@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use alacritty_terminal::event::{Event, EventListener};
 use alacritty_terminal::grid::Dimensions;
-use alacritty_terminal::term::{Config, Osc52, Term};
+use alacritty_terminal::term::{Config, Osc52, Term, TermMode};
 use alacritty_terminal::vte::ansi::{Processor, Timeout};
 
 use super::boundary::Boundary;
@@ -140,6 +140,21 @@ impl Screen {
         bytes
     }
 
+    /// The same, where nothing at all is lost by it that may show later.
+    pub(super) fn whole(&mut self) -> Option<Vec<u8>> {
+        let grid = self.vt.term.grid();
+        let (top, bottom) = self.vt.margins;
+        // In origin mode there is no way to put the cursor outside the margins.
+        let is_outside =
+            self.vt.term.mode().contains(TermMode::ORIGIN) && !(top..=bottom).contains(&grid.cursor.point.line.0);
+        (!is_outside && !self.vt.stacked).then(|| self.snapshot())
+    }
+
+    /// Its size.
+    pub(super) fn size(&self) -> Size {
+        self.size
+    }
+
     /// What was told or asked since the last time.
     pub(super) fn heard(&mut self) -> Heard {
         let title = (self.told != self.vt.title).then(|| self.vt.title.clone());
@@ -165,4 +180,4 @@ fn config(size: Size, memory: usize) -> Config {
 
 #[cfg(test)]
 #[path = "screen_tests.rs"]
-mod tests;
+pub(super) mod tests;

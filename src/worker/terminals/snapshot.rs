@@ -24,7 +24,7 @@ const PLAIN: &[u8] = b"\x1b]8;;\x1b\\\x1b[m\x1b(B\x1b)B";
 
 /// The stream.
 pub(super) fn of<T: EventListener>(vt: &mut Vt<T>) -> Vec<u8> {
-    let Vt { term, active, title, titles, margins } = vt;
+    let Vt { term, active, title, titles, margins, .. } = vt;
     let mut out = Vec::with_capacity(4 << 10);
     let alternate = term.mode().contains(TermMode::ALT_SCREEN);
     if alternate {
@@ -219,16 +219,15 @@ fn cursor(out: &mut Vec<u8>, grid: &Grid<Cell>, cursor: &Cursor<Cell>, origin: i
     let row = (cursor.point.line.0 - origin).max(0);
     let mut column = cursor.point.column.0.min(grid.columns() - 1);
     let cells = &grid[cursor.point.line.max(Line(0)).min(grid.bottommost_line())];
-    // Where the row goes on already, printing its end anew would cut the two apart.
-    let goes_on = cells[Column(column)].flags.contains(Flags::WRAPLINE);
-    let waits = cursor.input_needs_wrap && column == grid.columns() - 1 && !goes_on;
+    let waits = cursor.input_needs_wrap && column == grid.columns() - 1;
     if waits && cells[Column(column)].flags.contains(Flags::WIDE_CHAR_SPACER) {
         column = column.saturating_sub(1);
     }
     out.extend_from_slice(PLAIN);
     let _ = write!(out, "\x1b[{};{}H", row + 1, column + 1);
     if waits {
-        // Only what is printed there makes the next character begin a new row.
+        // Only what is printed there makes the next character begin a new row. Where the row went on already, the engine
+        // forgets that by it; xterm does not.
         let cell = &cells[Column(column)];
         let mut pen = Pen::default();
         pen.change(out, cell);

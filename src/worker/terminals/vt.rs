@@ -34,12 +34,14 @@ pub(super) struct Vt<T> {
     pub(super) margins: (i32, i32),
     /// Titles that it means to come back to, the last one last.
     pub(super) titles: Vec<String>,
+    /// It has put modes of the keyboard on a stack, which the engine does not tell.
+    pub(super) stacked: bool,
 }
 
 impl<T: EventListener> Vt<T> {
     pub(super) fn new(term: Term<T>) -> Self {
         let margins = (0, term.bottommost_line().0);
-        Self { term, active: CharsetIndex::G0, title: String::new(), margins, titles: Vec::new() }
+        Self { term, active: CharsetIndex::G0, title: String::new(), margins, titles: Vec::new(), stacked: false }
     }
 
     pub(super) fn resize(&mut self, size: impl Dimensions) {
@@ -250,6 +252,17 @@ impl<T: EventListener> Handler for Vt<T> {
     fn reset_state(&mut self) {
         self.term.reset_state();
         (self.active, self.margins) = (CharsetIndex::G0, (0, self.term.bottommost_line().0));
+        self.stacked = false;
+    }
+
+    fn push_keyboard_mode(&mut self, mode: KeyboardModes) {
+        self.stacked = true;
+        self.term.push_keyboard_mode(mode);
+    }
+
+    fn set_keyboard_mode(&mut self, mode: KeyboardModes, behavior: KeyboardModesApplyBehavior) {
+        self.stacked = true;
+        self.term.set_keyboard_mode(mode, behavior);
     }
 
     through! {
@@ -299,9 +312,7 @@ impl<T: EventListener> Handler for Vt<T> {
         set_hyperlink(link: Option<Hyperlink>);
         set_mouse_cursor_icon(icon: CursorIcon);
         report_keyboard_mode();
-        push_keyboard_mode(mode: KeyboardModes);
         pop_keyboard_modes(count: u16);
-        set_keyboard_mode(mode: KeyboardModes, behavior: KeyboardModesApplyBehavior);
         set_modify_other_keys(mode: ModifyOtherKeys);
         report_modify_other_keys();
         set_scp(path: ScpCharPath, update: ScpUpdateMode);
