@@ -13,6 +13,8 @@ use perry::contract::{ApiError, Call};
 use perry::model::{Name, Role, Secret};
 use perry::runtime::Duplex;
 use perry::store::tokens::Wanted;
+use rand::{RngExt as _, SeedableRng, rngs::StdRng};
+use sha2::{Digest as _, Sha256};
 use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream};
 use tokio::net::TcpStream;
 use tokio::time::timeout;
@@ -21,6 +23,7 @@ use tokio_tungstenite::tungstenite::{Message, protocol::CloseFrame};
 use tokio_tungstenite::{MaybeTlsStream, WebSocketStream, client_async};
 
 use crate::agent::{Agent, wanted};
+use crate::node::Package;
 use crate::raw::PATIENCE;
 
 /// A worker's end that the test holds.
@@ -301,6 +304,37 @@ async fn output_comes_compressed_to_who_asks_for_it_and_a_key_comes_as_it_is() {
         let frame = decompressor.pass(ServerFrame::decode(&frame).expect("a frame")).expect("undone");
         assert_eq!(frame, output(&text));
     }
+}
+
+#[tokio::test]
+async fn the_client_of_web_and_mobile_undoes_the_compression() {
+    let package = Package::install(".").await;
+    let agent = Agent::start().await;
+    let mut random = StdRng::seed_from_u64(7);
+    let pieces: Vec<String> = (0..200)
+        .map(|number| match number % 4 {
+            0 => format!("{number}\r\n"),
+            1 => "many words, and the same again ".repeat(random.random_range(9..900)),
+            _ => (0..random.random_range(1..9000)).map(|_| random.random_range('a'..='z')).collect(),
+        })
+        .collect();
+    let sum = Sha256::digest(pieces.concat()).iter().map(|byte| format!("{byte:02x}")).collect::<String>();
+    let url = format!("http://{}", agent.address);
+    let env = [("PERRY_URL", url.as_str()), ("PERRY_TOKEN", &agent.token), ("PERRY_SHA256", &sum)];
+    let printing = async {
+        let mut worker = Worker::of(&agent).await;
+        assert!(worker.hello.compress);
+        let mut sequence = 0;
+        for piece in pieces {
+            let bytes = Bytes::from(piece);
+            let length = bytes.len() as u64;
+            worker.say(ServerFrame::Data(sequence, bytes)).await;
+            sequence += length;
+        }
+        worker.say(ServerFrame::Exit(Exit::of(Some(0), None))).await;
+        while worker.hear_or_end().await.is_some() {}
+    };
+    tokio::join!(printing, package.run("npm", &["run", "live", "-w", "@perry/contract", "--", "compressed"], &env));
 }
 
 #[tokio::test]

@@ -197,7 +197,11 @@ export class Terminal {
 
   #decompressed(bytes: Uint8Array): Uint8Array {
     if (this.#decompress === undefined) throw new FrameError('what comes is compressed, which was not asked for')
-    return this.#decompress(bytes)
+    try {
+      return this.#decompress(bytes)
+    } catch (error) {
+      throw new FrameError(`what comes compressed cannot be undone: ${error instanceof Error ? error.message : String(error)}`)
+    }
   }
 
   #closed(code: number, reason: string): void {

@@ -107,3 +107,20 @@ test('a size is taken when everything before it is shown, and a snapshot begins 
   shown.shift()?.()
   expect([renderer.rendered, acks]).toEqual([109, 3])
 })
+
+test('a screen that shows at once is given everything once and in order', () => {
+  const seen: string[] = []
+  let acks = 0
+  const screen: Screen = {
+    write: (bytes, rendered) => {
+      seen.push(new TextDecoder().decode(bytes))
+      rendered()
+    },
+    resize: ({ cols, rows }) => seen.push(`${cols}×${rows}`),
+  }
+  const renderer = new Renderer(screen, () => acks++)
+  renderer.data(new TextEncoder().encode('one'), 3)
+  renderer.size({ cols: 40, rows: 10 })
+  renderer.data(new TextEncoder().encode('two'), 6)
+  expect([seen, acks, renderer.rendered]).toEqual([['one', '40×10', 'two'], 2, 6])
+})

@@ -21,6 +21,7 @@ export class Renderer {
   readonly #acknowledge: () => void
   readonly #steps: Step[] = []
   #showing = 0
+  #going = false
   #size: Size | undefined
 
   constructor(screen: Screen, acknowledge: () => void) {
@@ -51,13 +52,16 @@ export class Renderer {
   }
 
   #go(): void {
+    // A screen may call back at once, from within.
+    if (this.#going) return
+    this.#going = true
     for (let step = this.#steps[0]; step !== undefined; step = this.#steps[0]) {
-      if ('size' in step) {
-        if (this.#showing > 0) return
-        this.#screen.resize(step.size)
-      } else this.#show(step)
+      if ('size' in step && this.#showing > 0) break
       this.#steps.shift()
+      if ('size' in step) this.#screen.resize(step.size)
+      else this.#show(step)
     }
+    this.#going = false
   }
 
   #show({ bytes, sequence }: { readonly bytes: Uint8Array; readonly sequence: number }): void {
