@@ -110,9 +110,7 @@ impl Local {
         unlockpt(&master).expect("unlocked");
         let path = ptsname(&master, Vec::new()).expect("a name").into_string().expect("text");
         let slave = std::fs::File::options().read(true).write(true).open(path).expect("the other end");
-        let mut attributes = rustix::termios::tcgetattr(&slave).expect("attributes");
-        attributes.make_raw();
-        rustix::termios::tcsetattr(&slave, rustix::termios::OptionalActions::Now, &attributes).expect("raw");
+        // Clients make it raw themselves. ssh has the other end begin with the modes of this one: raw, no Ctrl-C would be one.
         let end = || Stdio::from(slave.try_clone().expect("another"));
         // Makes it the controlling terminal.
         let mut program = Command::new("setsid");

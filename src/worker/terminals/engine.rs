@@ -14,8 +14,9 @@ use crate::clock::{Clock, SystemClock};
 use crate::contract::terminal::Size;
 use crate::worker::WorkerError;
 
-/// What the thread gives way by, so that bytes go before screens; of this thread alone, as Linux has it (nice(2), notes).
-const NICE: i32 = 5;
+/// After so many bytes the thread lets others run: the kernel gives it a processor for milliseconds at a time, and the
+/// thread that carries keys may be the one that waits for it.
+const TURN: usize = 16 << 10;
 
 /// A terminal in this worker.
 pub(super) type Id = u64;
@@ -76,11 +77,7 @@ impl Engine {
     /// There is no thread to be had.
     pub(super) fn start() -> Result<Self, WorkerError> {
         let (orders, taken) = mpsc::channel();
-        let follow = move || {
-            // Where that is not granted, a flood in one terminal costs the keys of the others a little.
-            let _ = rustix::process::nice(NICE);
-            follow(&taken);
-        };
+        let follow = move || follow(&taken);
         thread::Builder::new().name("screens".into()).spawn(follow).map_err(WorkerError::system("start a thread"))?;
         Ok(Self(orders))
     }
@@ -122,17 +119,21 @@ impl Engine {
 
 fn follow(orders: &mpsc::Receiver<Order>) {
     let (clock, mut screens, mut seen) = (SystemClock::new(), Screens::default(), HashMap::new());
+    let mut wait = IDLE;
     loop {
         let order = match screens.are_too_many() {
-            true => orders.recv_timeout(IDLE),
+            true => orders.recv_timeout(wait),
             false => orders.recv().map_err(RecvTimeoutError::from),
         };
+        let has_time = order.is_err();
         match order {
             Ok(order) => obey(order, &mut screens, &mut seen, clock.monotonic()),
             Err(RecvTimeoutError::Timeout) => {}
             Err(RecvTimeoutError::Disconnected) => return,
         }
-        screens.rest(clock.monotonic());
+        let rested = screens.rest(clock.monotonic(), has_time);
+        // One after the other, as long as nothing else is to be done.
+        wait = if rested && has_time { Duration::ZERO } else { IDLE };
     }
 }
 
@@ -166,7 +167,10 @@ fn obey(order: Order, screens: &mut Screens, told: &mut HashMap<Id, Arc<Seen>>, 
 }
 
 fn feed(screen: &mut Screen, seen: &Seen, bytes: &[u8]) {
-    screen.feed(bytes);
+    for turn in bytes.chunks(TURN) {
+        screen.feed(turn);
+        thread::yield_now();
+    }
     let heard = screen.heard();
     if heard.title.is_some() || !heard.replies.is_empty() {
         let mut told = seen.told.lock().unwrap_or_else(PoisonError::into_inner);

@@ -54,7 +54,8 @@ impl Pty {
         if let Some(cwd) = &create.cwd {
             command.arg("--cwd").arg(cwd);
         }
-        command.arg("--").args(&create.command).current_dir("/");
+        // It chooses its own folder: with one given here the standard library forks, which copies all page tables.
+        command.arg("--").args(&create.command);
         command.stdin(slave.try_clone()?).stdout(slave.try_clone()?).stderr(Stdio::from(slave));
         // Waited for by its number: the handle would not outlive this executable.
         let pid = i32::try_from(command.spawn()?.id()).map_err(io::Error::other)?;

@@ -150,6 +150,11 @@ impl Screen {
         (!is_outside && !self.vt.stacked).then(|| self.snapshot())
     }
 
+    /// Lines above it.
+    pub(super) fn scrollback(&self) -> usize {
+        self.vt.term.grid().history_size()
+    }
+
     /// Its size.
     pub(super) fn size(&self) -> Size {
         self.size

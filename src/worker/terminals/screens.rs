@@ -9,11 +9,13 @@ use super::screen::Screen;
 use crate::contract::terminal::Size;
 
 /// So many may be awake however long nothing happens.
-const AWAKE: usize = 16;
+const AWAKE: usize = 8;
 /// Beyond them, one sleeps that nothing happened to for a quarter of the time that it was in use, within these bounds: of
 /// many that are begun at once each sleeps soon, and one that prints now and then stays awake.
 pub(super) const IDLE: Duration = Duration::from_millis(50);
 const IDLE_MOST: Duration = Duration::from_secs(1);
+/// Lines above a screen that are written down in no time.
+const QUICK: usize = 100;
 /// The longest stream, in bytes: more takes too long to rebuild, and would leave out rows.
 const STREAM_MAX: usize = 512 << 10;
 
@@ -78,15 +80,18 @@ impl Screens {
         self.awake().count() > AWAKE
     }
 
-    /// Lets those sleep that are too many and idle.
-    pub(super) fn rest(&mut self, now: Duration) {
-        while self.are_too_many() {
-            let idle = self.awake().filter(|(_, entry)| entry.is_idle(now));
-            let Some(id) = idle.min_by_key(|(_, entry)| entry.used).map(|(id, _)| *id) else { return };
-            if let Some(entry) = self.0.get_mut(&id) {
-                entry.sleep();
-            }
+    /// Lets one sleep where too many are awake, the one that was used longest ago; whether there was one. Those with much
+    /// above their screens take milliseconds, and wait until there is `time`.
+    pub(super) fn rest(&mut self, now: Duration, time: bool) -> bool {
+        if !self.are_too_many() {
+            return false;
         }
+        let idle = self.awake().filter(|(_, entry)| entry.is_idle(now) && (time || entry.is_quick()));
+        let Some(id) = idle.min_by_key(|(_, entry)| entry.used).map(|(id, _)| *id) else { return false };
+        if let Some(entry) = self.0.get_mut(&id) {
+            entry.sleep();
+        }
+        true
     }
 
     fn awake(&self) -> impl Iterator<Item = (&Id, &Entry)> {
@@ -97,6 +102,10 @@ impl Screens {
 impl Entry {
     fn is_idle(&self, now: Duration) -> bool {
         now >= self.used + ((self.used - self.begun) / 4).clamp(IDLE, IDLE_MOST)
+    }
+
+    fn is_quick(&self) -> bool {
+        matches!(&self.state, State::Awake(screen) if screen.scrollback() <= QUICK)
     }
 
     fn sleep(&mut self) {
@@ -120,6 +129,10 @@ mod tests {
 
     const MEMORY: usize = 1 << 20;
 
+    fn rest(screens: &mut Screens, now: Duration) {
+        while screens.rest(now, true) {}
+    }
+
     fn second(count: u64) -> Duration {
         Duration::from_secs(count)
     }
@@ -130,20 +143,20 @@ mod tests {
         for id in 0..60 {
             screens.begin(id, Size::USUAL, MEMORY, second(id));
         }
-        screens.rest(Duration::ZERO);
+        rest(&mut screens, Duration::ZERO);
         assert!(screens.are_too_many(), "nothing is idle yet");
         screens.get(3, second(70)).expect("there").feed(b"busy");
-        screens.rest(second(70) + 2 * IDLE);
+        rest(&mut screens, second(70) + 2 * IDLE);
         let mut awake: Vec<Id> = screens.awake().map(|(id, _)| *id).collect();
         awake.sort_unstable();
-        assert_eq!(awake, [vec![3], (45..60).collect()].concat());
+        assert_eq!(awake, [vec![3], (53..60).collect()].concat());
         screens.get(4, second(70) + 3 * IDLE).expect("there").feed(b"more");
         for id in 5..30 {
             screens.begin(id, Size::USUAL, MEMORY, second(70));
         }
-        screens.rest(second(70) + 4 * IDLE);
+        rest(&mut screens, second(70) + 4 * IDLE);
         assert!(screens.awake().any(|(id, _)| *id == 3), "it was in use for long");
-        screens.rest(second(71) + 4 * IDLE);
+        rest(&mut screens, second(71) + 4 * IDLE);
         assert_eq!(screens.awake().count(), AWAKE);
         screens.get(0, second(75)).expect("there").feed(b"more");
         assert!(screens.are_too_many());
@@ -158,11 +171,23 @@ mod tests {
             screens.begin(id, Size::USUAL, MEMORY, Duration::ZERO);
             screens.get(id, Duration::ZERO).expect("there").feed(b"\x1b[>1u");
         }
-        screens.rest(IDLE);
+        rest(&mut screens, IDLE);
         assert!(!screens.are_too_many());
         screens.get(7, IDLE).expect("there").feed(b"\x1bc");
-        screens.rest(2 * IDLE);
+        rest(&mut screens, 2 * IDLE);
         assert!(!screens.are_too_many() && screens.snapshot(7).is_some());
+    }
+
+    #[test]
+    fn one_with_much_above_its_screen_sleeps_when_there_is_time() {
+        let mut screens = Screens::default();
+        for id in 0..9 {
+            screens.begin(id, Size::USUAL, MEMORY, Duration::ZERO);
+            screens.get(id, Duration::ZERO).expect("there").feed("line\r\n".repeat(1000).as_bytes());
+        }
+        assert!(!screens.rest(IDLE, false));
+        assert!(screens.rest(IDLE, true));
+        assert!(!screens.are_too_many());
     }
 
     proptest! {
