@@ -20,6 +20,8 @@ mod snapshot;
 mod terminal;
 mod vt;
 
+use std::fs;
+use std::io;
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::rc::Rc;
@@ -81,6 +83,7 @@ pub fn run() -> ExitCode {
 /// The bootstrap is missing or broken, or the socket cannot be made.
 pub async fn serve(places: &Places) -> Result<(), WorkerError> {
     let secret = bootstrap::read(&places.bootstrap)?.secret;
+    heed_ignored().map_err(WorkerError::system("await signals"))?;
     let mut children = signal(SignalKind::child()).map_err(WorkerError::system("await signals"))?;
     let mut terminate = signal(SignalKind::terminate()).map_err(WorkerError::system("await signals"))?;
     let mut replaced = signal(SignalKind::hangup()).map_err(WorkerError::system("await signals"))?;
@@ -100,6 +103,21 @@ pub async fn serve(places: &Places) -> Result<(), WorkerError> {
         }
     }
     accepting.abort();
+    Ok(())
+}
+
+/// Whoever was started in the background may have to ignore what Ctrl-C and Ctrl-\ send, and so would all programs here: what
+/// is ignored stays so in them, what is handled does not (execve(2)).
+fn heed_ignored() -> io::Result<()> {
+    let status = fs::read_to_string("/proc/self/status")?;
+    let ignored = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));
+    let ignored = ignored.and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok()).unwrap_or(0);
+    for kind in [SignalKind::interrupt(), SignalKind::quit()] {
+        if ignored >> (kind.as_raw_value() - 1) & 1 == 1 {
+            // That there is a handler is all that is wanted.
+            drop(signal(kind)?);
+        }
+    }
     Ok(())
 }
 

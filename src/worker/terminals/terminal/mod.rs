@@ -2,6 +2,7 @@
 
 mod answers;
 mod program;
+mod size;
 mod viewers;
 
 use std::cell::RefCell;

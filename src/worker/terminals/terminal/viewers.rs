@@ -1,4 +1,4 @@
-//! Those who look at a terminal: what they are sent, what they type, and whose window decides its size.
+//! Those who look at a terminal: what they are sent, and what they type.
 
 use std::cell::Cell;
 use std::rc::Rc;
@@ -15,8 +15,6 @@ use crate::clock::Clock;
 use crate::contract::terminal::{Exit, Info, Size};
 use crate::contract::terminals::Refusal;
 
-/// Sizes are taken at most this often: a window that is dragged tells hundreds.
-const RESIZE: Duration = Duration::from_millis(30);
 /// How long an acknowledgement of input waits for output to go with.
 const ACK_WAIT: Duration = Duration::from_millis(50);
 /// Viewers of one terminal.
@@ -28,9 +26,10 @@ pub(in crate::worker::terminals) struct Viewer {
     pub(in crate::worker::terminals) id: ViewerId,
     pub(in crate::worker::terminals) client: String,
     pub(in crate::worker::terminals) read_only: bool,
-    size: Cell<Size>,
+    /// Its window's.
+    pub(super) size: Cell<Size>,
     /// The size that its terminal has, as it was told.
-    shown: Cell<Size>,
+    pub(super) shown: Cell<Size>,
     /// Something may have come for it.
     pub(in crate::worker::terminals) wake: Notify,
     told: Cell<u64>,
@@ -205,14 +204,6 @@ impl Terminal {
         self.state.borrow().flow.next(viewer.id)
     }
 
-    /// A viewer is told of a new size, in its place among the data.
-    pub(in crate::worker::terminals) fn tell_size(&self, viewer: &Viewer, size: Size) -> Info {
-        viewer.shown.set(size);
-        let mut state = self.state.borrow_mut();
-        state.flow.told_size(viewer.id);
-        self.info(&state, viewer)
-    }
-
     /// Lets `send` take the next bytes of a viewer, in two pieces.
     pub(in crate::worker::terminals) fn send<T>(
         &self,
@@ -252,56 +243,5 @@ impl Terminal {
 
     pub(super) fn wake_all(&self) {
         self.state.borrow().viewers.values().for_each(|viewer| viewer.wake.notify_one());
-    }
-}
-
-/// Its size.
-impl Terminal {
-    /// A viewer's window has this size.
-    pub(in crate::worker::terminals) fn viewer_resized(self: &Rc<Self>, viewer: &Viewer, size: Size) {
-        viewer.size.set(size.clamped());
-        let decides = {
-            let mut state = self.state.borrow_mut();
-            let nobody = state.typist.is_none();
-            if nobody && !viewer.read_only {
-                state.typist = Some(viewer.id);
-            }
-            state.typist == Some(viewer.id)
-        };
-        if decides {
-            self.want_size(size.clamped());
-        }
-    }
-
-    /// Has this size at once, or a moment later.
-    pub(super) fn want_size(self: &Rc<Self>, size: Size) {
-        let mut state = self.state.borrow_mut();
-        let waits = state.wanted.replace(size).is_some();
-        let wait = state.resized.map(|at| (at + RESIZE).saturating_sub(self.now())).filter(|wait| !wait.is_zero());
-        drop(state);
-        match wait {
-            _ if waits => {}
-            None => self.take_size(),
-            Some(wait) => {
-                let terminal = Rc::clone(self);
-                tokio::task::spawn_local(async move {
-                    sleep(wait).await;
-                    terminal.take_size();
-                });
-            }
-        }
-    }
-
-    /// Takes the size that is wanted, where it is another one.
-    pub(super) fn take_size(&self) {
-        self.feed();
-        let mut state = self.state.borrow_mut();
-        let Some(size) = state.wanted.take().filter(|size| *size != state.size) else { return };
-        (state.size, state.resized) = (size, Some(self.now()));
-        state.flow.resized(size);
-        self.pty.resize(size);
-        self.engine.resize(self.number, size);
-        drop(state);
-        self.wake_all();
     }
 }
