@@ -9,11 +9,12 @@ use std::time::Duration;
 use nix::sys::signal::{Signal, killpg};
 use nix::unistd::Pid;
 use tokio::process::{Child, Command};
+use tokio::time::timeout;
 
 /// How long output may still come after a command has ended: more comes only from what it left in the background.
 pub(super) const REST: Duration = Duration::from_millis(100);
 /// The exit code where a timeout ended it, as with timeout(1).
-pub(super) const TIMED_OUT: i32 = 124;
+const TIMED_OUT: i32 = 124;
 /// Longer timeouts mean this: timers cannot take every number.
 const LONGEST: Duration = Duration::from_secs(365 * 24 * 3600);
 
@@ -41,31 +42,44 @@ pub(super) fn validate(command: &[String]) -> Result<(), String> {
     }
 }
 
-/// How long a command may take.
-pub(super) fn limit(seconds: Option<u64>) -> Duration {
-    seconds.map_or(LONGEST, |seconds| Duration::from_secs(seconds).min(LONGEST))
+/// The exit code, once a command has ended or its time is over. Dropping the future kills it and what it started.
+pub(super) async fn end(mut child: Child, seconds: Option<u64>) -> i32 {
+    let mut group = Group::of(&child);
+    let limit = seconds.map_or(LONGEST, |seconds| Duration::from_secs(seconds).min(LONGEST));
+    match timeout(limit, child.wait()).await {
+        // What it left in the background goes on, as it would after `ssh host command`.
+        Ok(status) => {
+            group.spare();
+            status.map_or(126, code)
+        }
+        Err(_) => {
+            group.kill();
+            let _ = child.wait().await;
+            TIMED_OUT
+        }
+    }
 }
 
 /// As shells do: 128 + n where signal n ended it.
-pub(super) fn code(status: ExitStatus) -> i32 {
+fn code(status: ExitStatus) -> i32 {
     status.code().or_else(|| status.signal().map(|signal| 128 + signal)).unwrap_or(126)
 }
 
 /// The process group of a command, killed where nobody waits for it any more.
-pub(super) struct Group(Option<u32>);
+struct Group(Option<u32>);
 
 impl Group {
     /// That of a command that was just started.
-    pub(super) fn of(child: &Child) -> Self {
+    fn of(child: &Child) -> Self {
         Self(child.id())
     }
 
     /// Its leader has ended: the number may soon be somebody else's.
-    pub(super) fn spare(&mut self) {
+    fn spare(&mut self) {
         self.0 = None;
     }
 
-    pub(super) fn kill(&mut self) {
+    fn kill(&mut self) {
         let leader = self.0.take().and_then(|pid| i32::try_from(pid).ok());
         if let Some(leader) = leader {
             // It may have ended by itself just now.

@@ -66,6 +66,7 @@ async fn nothing_is_lost_of_a_command_that_has_ended_before_its_output_was_read(
     while command.seen.len() < ALL - 260_000 {
         assert!(command.step().await.is_none());
     }
+    // Nothing tells that it has ended and was given its time since, which is 100 ms: what is tested is that nothing happens.
     tokio::time::sleep(Duration::from_millis(500)).await;
     assert_eq!((command.exit().await.code, command.seen.len()), (Some(0), ALL));
 }

@@ -4,7 +4,11 @@ use perry::client::Session;
 use perry::contract::terminal::{ClientFrame, Create, Size};
 use perry::contract::terminals::{Refusal, TerminalAnswer, TerminalRequest};
 
-use crate::host::{Host, name};
+use tokio::io::AsyncReadExt;
+use tokio::net::unix::pipe;
+use tokio::time::timeout;
+
+use crate::host::{Host, PATIENCE, name};
 
 fn create(terminal: &str, command: &[&str]) -> TerminalRequest {
     let command = command.iter().map(|word| (*word).to_owned()).collect();
@@ -109,37 +113,36 @@ async fn who_may_only_look_cannot_type_nor_resize_nor_begin() {
     assert!(told.contains("there is no terminal absent"), "{told}");
 }
 
-/// A program that asks what terminal this is once it gets a line, and what it hears from then on.
+/// A program that asks what terminal this is once it gets a key, and what it hears from then on.
 struct Asking {
-    heard: tempfile::NamedTempFile,
+    heard: pipe::Receiver,
     script: String,
+    _folder: tempfile::TempDir,
 }
 
 impl Asking {
     fn new() -> Self {
-        let heard = tempfile::NamedTempFile::new().expect("a file");
-        let path = heard.path().display();
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = folder.path().join("heard");
+        nix::unistd::mkfifo(&path, nix::sys::stat::Mode::S_IRWXU).expect("a pipe");
+        // Open both ways, so that it has no end before it begins.
+        let heard = pipe::OpenOptions::new().read_write(true).open_receiver(&path).expect("a pipe");
         let script = format!(
-            "stty raw -echo; echo ready; head -c 1; printf '\\033]2;asked\\007\\033[c'; exec dd bs=1 of={path} 2>/dev/null"
+            "stty raw -echo; echo ready; head -c 1; printf '\\033]2;asked\\007\\033[c'; exec dd bs=1 of={} 2>/dev/null",
+            path.display()
         );
-        Self { heard, script }
+        Self { heard, script, _folder: folder }
     }
 
     fn command(&self) -> [&str; 3] {
         ["sh", "-c", &self.script]
     }
 
-    /// Waits for what it hears, which begins so.
-    async fn heard(&self, begin: &[u8]) -> Vec<u8> {
-        let deadline = tokio::time::Instant::now() + crate::host::PATIENCE;
-        loop {
-            let heard = std::fs::read(self.heard.path()).expect("readable");
-            if heard.len() >= begin.len() {
-                return heard;
-            }
-            assert!(tokio::time::Instant::now() < deadline, "heard only {heard:?}");
-            tokio::time::sleep(std::time::Duration::from_millis(5)).await;
-        }
+    /// This is what it hears next.
+    async fn hears(&mut self, text: &str) {
+        let mut heard = vec![0; text.len()];
+        timeout(PATIENCE, self.heard.read_exact(&mut heard)).await.expect("something").expect("readable");
+        assert_eq!(String::from_utf8_lossy(&heard), text);
     }
 }
 
@@ -150,50 +153,53 @@ async fn asked_at_a_cut(host: &Host, asking: &Asking) -> Session {
     viewer.input("x").await;
     let session = viewer.session;
     drop(viewer.frames);
-    loop {
-        let TerminalAnswer::List(all) = host.ask(TerminalRequest::List).await else { panic!("no list") };
-        if (all[0].title.as_str(), all[0].viewers) == ("asked", 0) {
-            return session;
+    let asked = async {
+        loop {
+            let TerminalAnswer::List(all) = host.ask(TerminalRequest::List).await else { panic!("no list") };
+            if (all[0].title.as_str(), all[0].viewers) == ("asked", 0) {
+                return;
+            }
         }
-        tokio::time::sleep(std::time::Duration::from_millis(5)).await;
-    }
+    };
+    timeout(PATIENCE, asked).await.expect("asked");
+    session
 }
 
 #[tokio::test]
 async fn who_comes_back_answers_what_was_asked_meanwhile_and_nobody_else() {
-    let (host, asking) = (Host::start().await, Asking::new());
+    let (host, mut asking) = (Host::start().await, Asking::new());
     let mut session = asked_at_a_cut(&host, &asking).await;
     let mut frames = host.connect(&session, None).await;
     for frame in session.input(&"mine".into()) {
         frames.send(&frame).await;
     }
-    assert_eq!(asking.heard(b"mine").await, b"mine");
+    asking.hears("mine").await;
 }
 
 #[tokio::test]
 async fn the_worker_answers_where_nobody_comes_back_to() {
-    let (host, asking) = (Host::start().await, Asking::new());
+    let (host, mut asking) = (Host::start().await, Asking::new());
     asked_at_a_cut(&host, &asking).await;
-    assert_eq!(asking.heard(b"\x1b[?6c").await, b"\x1b[?6c");
+    asking.hears("\x1b[?6c").await;
 }
 
 #[tokio::test]
 async fn the_worker_answers_for_one_who_gets_a_snapshot_and_not_the_question() {
-    let (host, asking) = (Host::start().await, Asking::new());
+    let (host, mut asking) = (Host::start().await, Asking::new());
     asked_at_a_cut(&host, &asking).await;
     let mut other = host.view("main", &[]).await;
     other.until("ready").await;
-    assert_eq!(asking.heard(b"\x1b[?6c").await, b"\x1b[?6c");
+    asking.hears("\x1b[?6c").await;
     other.input("x").await;
-    assert_eq!(asking.heard(b"\x1b[?6cx").await, b"\x1b[?6cx");
+    asking.hears("x").await;
 }
 
 #[tokio::test]
 async fn the_worker_answers_where_nobody_looks_who_may_type() {
-    let (host, asking) = (Host::start().await, Asking::new());
+    let (host, mut asking) = (Host::start().await, Asking::new());
     let script = asking.script.replace("head -c 1;", "");
     host.ask(create("main", &["sh", "-c", &script])).await;
     let session = Session::new("looker".to_owned(), name("main"));
     let _looker = host.attach(session.hello(Size::USUAL, None), true).await;
-    assert_eq!(asking.heard(b"\x1b[?6c").await, b"\x1b[?6c");
+    asking.hears("\x1b[?6c").await;
 }

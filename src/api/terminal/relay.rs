@@ -30,6 +30,7 @@ pub(super) async fn run(sink: &mut Sink, source: &mut Source, worker: Worker, co
 }
 
 async fn up(source: &mut Source, mut worker: WriteHalf<Worker>) -> Closing {
+    let mut frame = BytesMut::new();
     loop {
         let bytes = match timeout(SILENCE, source.next()).await {
             Err(_) => return Closing::new(Close::Going, "nothing was heard of the client"),
@@ -38,7 +39,7 @@ async fn up(source: &mut Source, mut worker: WriteHalf<Worker>) -> Closing {
             Ok(Some(Ok(Message::Text(_)))) => return Closing::new(Close::Failed, "frames of this protocol are binary"),
             Ok(Some(Ok(Message::Close(_)))) => {
                 // It need not be waited for; where the worker does not hear of it, it is gone too.
-                let _ = pass(&mut worker, &ClientFrame::End.encode()).await;
+                let _ = pass(&mut worker, &mut frame, &ClientFrame::End.encode()).await;
                 return Closing::gone();
             }
             Ok(Some(Err(_)) | None) => return Closing::gone(),
@@ -48,17 +49,17 @@ async fn up(source: &mut Source, mut worker: WriteHalf<Worker>) -> Closing {
             Ok(_) => {}
             Err(error) => return Closing::new(Close::Failed, error.to_string()),
         }
-        if pass(&mut worker, &bytes).await.is_err() {
+        if pass(&mut worker, &mut frame, &bytes).await.is_err() {
             // The other direction knows more.
             std::future::pending::<()>().await;
         }
     }
 }
 
-async fn pass(worker: &mut WriteHalf<Worker>, bytes: &[u8]) -> io::Result<()> {
-    let mut frame = BytesMut::with_capacity(bytes.len() + 4);
-    put_frame(&mut frame, bytes);
-    worker.write_all(&frame).await
+async fn pass(worker: &mut WriteHalf<Worker>, frame: &mut BytesMut, bytes: &[u8]) -> io::Result<()> {
+    frame.clear();
+    put_frame(frame, bytes);
+    worker.write_all(frame).await
 }
 
 async fn down(sink: &mut Sink, worker: ReadHalf<Worker>, mut compressor: Option<Compressor>) -> Option<Closing> {

@@ -11,7 +11,7 @@ use tokio::sync::Semaphore;
 use tokio::task::JoinHandle;
 
 use crate::contract::worker::{ExecRequest, ExecResponse};
-use crate::worker::command::{self, Group, REST, TIMED_OUT, limit};
+use crate::worker::command::{self, REST};
 
 /// Commands at a time; each may hold twice [`OUTPUT`].
 const COMMANDS: usize = 64;
@@ -50,21 +50,9 @@ impl Execs {
     }
 
     async fn follow(&self, mut child: Child, timeout: Option<u64>) -> ExecResponse {
-        let mut group = Group::of(&child);
         let stdout = Captured::start(child.stdout.take());
         let stderr = Captured::start(child.stderr.take());
-        let exit_code = match tokio::time::timeout(limit(timeout), child.wait()).await {
-            // What it left in the background goes on, as it would after `ssh host command`.
-            Ok(status) => {
-                group.spare();
-                status.map_or(126, command::code)
-            }
-            Err(_) => {
-                group.kill();
-                let _ = child.wait().await;
-                TIMED_OUT
-            }
-        };
+        let exit_code = command::end(child, timeout).await;
         let (out, err) = futures::join!(stdout.finish(&self.drains), stderr.finish(&self.drains));
         let ((stdout, more), (stderr, even_more)) = (out, err);
         ExecResponse { stdout, stderr, exit_code, truncated: more || even_more }

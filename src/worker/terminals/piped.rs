@@ -11,11 +11,11 @@ use bytes::{Buf, Bytes};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWriteExt};
 use tokio::process::{Child, ChildStdin};
 use tokio::sync::Notify;
-use tokio::time::{sleep, timeout};
+use tokio::time::sleep;
 
 use super::connection::{Frames, Out};
 use crate::contract::terminal::{ClientFrame, DATA_MAX, Exec, Exit, INPUT_WINDOW, ServerFrame};
-use crate::worker::command::{self, Group, REST, TIMED_OUT, limit};
+use crate::worker::command::{self, REST};
 
 /// What who passes on output is to know.
 #[derive(Default)]
@@ -58,21 +58,9 @@ fn start(own: &Path, exec: &Exec) -> Result<Child, String> {
     command::spawn(own, &exec.command, Stdio::piped()).map_err(|error| format!("cannot start a command: {error}"))
 }
 
-/// The exit code. Dropping the future kills the command and its children.
-async fn end(mut child: Child, exec: &Exec, news: &News) -> i32 {
-    let mut group = Group::of(&child);
-    let code = match timeout(limit(exec.timeout), child.wait()).await {
-        Ok(status) => {
-            // What it left in the background goes on.
-            group.spare();
-            status.map_or(126, command::code)
-        }
-        Err(_) => {
-            group.kill();
-            let _ = child.wait().await;
-            TIMED_OUT
-        }
-    };
+/// The exit code.
+async fn end(child: Child, exec: &Exec, news: &News) -> i32 {
+    let code = command::end(child, exec.timeout).await;
     news.over.set(true);
     news.changed.notify_one();
     code

@@ -1,5 +1,5 @@
 //! The screens of all terminals. A few are followed; those that nothing happened to for a while sleep as the stream that
-//! rebuilds them, a tenth and less of their cells.
+//! rebuilds them, which as a rule is a small part of their cells.
 
 use std::collections::HashMap;
 use std::time::Duration;

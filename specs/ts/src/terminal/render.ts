@@ -55,13 +55,20 @@ export class Renderer {
     // A screen may call back at once, from within.
     if (this.#going) return
     this.#going = true
+    try {
+      this.#take()
+    } finally {
+      this.#going = false
+    }
+  }
+
+  #take(): void {
     for (let step = this.#steps[0]; step !== undefined; step = this.#steps[0]) {
       if ('size' in step && this.#showing > 0) break
       this.#steps.shift()
       if ('size' in step) this.#screen.resize(step.size)
       else this.#show(step)
     }
-    this.#going = false
   }
 
   #show({ bytes, sequence }: { readonly bytes: Uint8Array; readonly sequence: number }): void {

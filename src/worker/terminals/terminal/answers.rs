@@ -11,15 +11,13 @@ use super::{State, Terminal, Viewer};
 impl Terminal {
     /// The program asked, and this is what could be answered.
     pub(super) fn asked(self: &Rc<Self>, replies: Vec<u8>) {
-        {
-            let mut state = self.state.borrow_mut();
-            if replies.is_empty() || state.typist.is_some() {
-                return;
-            }
+        let mut state = self.state.borrow_mut();
+        if !replies.is_empty() && state.typist.is_none() {
             state.owed.extend(replies);
             state.owed.truncate(REPLIES_MAX);
+            drop(state);
+            self.answer_unless_heard();
         }
-        self.answer_unless_heard();
     }
 
     /// Answers, but not before all are given up whose connection broke: they will hear the question.
@@ -48,8 +46,11 @@ impl Terminal {
     }
 
     fn answer(&self, state: &mut State) {
-        let id = u64::try_from(self.now().as_nanos()).unwrap_or(u64::MAX);
         let owed = std::mem::take(&mut state.owed);
+        if owed.is_empty() {
+            return;
+        }
+        let id = u64::try_from(self.now().as_nanos()).unwrap_or(u64::MAX);
         state.input.accept("", id, owed.into());
         self.typed.notify_one();
     }
