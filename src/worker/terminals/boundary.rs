@@ -61,6 +61,10 @@ impl Boundary {
             self.cut = false;
             return;
         }
+        // What does not go on with a character ends it, and has begun another.
+        if matches!(before, State::Character(_)) && !matches!(byte, 0x80..=0xbf) {
+            self.begun.clear();
+        }
         // What ends no string begins an escape sequence.
         if before == State::TextEscape {
             self.begun = vec![0x1b];
@@ -179,6 +183,12 @@ mod tests {
             assert_eq!(begun(&[format!("{before}{rest}").as_bytes()]), rest.as_bytes());
         }
         assert_eq!(begun(&["a\u{1f600}".as_bytes(), &[0xf0, 0x9f]]), [0xf0, 0x9f]);
+    }
+
+    #[test]
+    fn a_character_that_another_one_broke_off_is_not_said_again() {
+        assert_eq!(begun(&[&[0xe2], &[0xf0], &[0xe2, 0x82]]), [0xe2, 0x82]);
+        assert_eq!(begun(&[&[0xe2], &[0xf0], b"a"]), b"");
     }
 
     #[test]
