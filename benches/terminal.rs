@@ -15,7 +15,7 @@ mod measure;
 mod world;
 
 use common::{begin, median, quantile, ratio, tell};
-use measure::{Interrupt, Printer};
+use measure::{Idle, Interrupt, Printer};
 use world::{EXEC, PEERS, PERRY, Peer, World};
 
 const ECHO_ROUNDS: usize = 7;
@@ -158,7 +158,8 @@ async fn restore(world: &World) {
 }
 
 async fn idle(world: &World) {
-    let (memory, cpu) = measure::idle(world, 200).await;
+    let Idle { memory, own, cpu } = measure::idle(world, 200).await;
     tell("200 idle terminals: resident memory each", memory / 1024.0, "KiB", Some(64.0));
+    tell("200 idle terminals: of it no pages of the executable", own / 1024.0, "KiB", None);
     tell("200 idle terminals: CPU over 10 s", cpu * 100.0, "%", Some(0.1));
 }

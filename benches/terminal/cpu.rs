@@ -17,13 +17,14 @@ impl Servers {
         self.processes().map(|process| threads(process, thread)).sum()
     }
 
-    /// Resident memory, in bytes.
-    pub(crate) fn resident(&self) -> f64 {
+    /// Resident memory, in bytes: all of it, and without pages of files, which all processes of a program share.
+    pub(crate) fn resident(&self) -> (f64, f64) {
         let pages = |process: u32| {
             let text = fs::read_to_string(format!("/proc/{process}/statm")).unwrap_or_default();
-            text.split(' ').nth(1).and_then(|pages| pages.parse::<f64>().ok()).unwrap_or_default()
+            let page = |at| text.split(' ').nth(at).and_then(|pages| pages.parse::<f64>().ok()).unwrap_or_default();
+            (page(1) * 4096.0, (page(1) - page(2)) * 4096.0)
         };
-        self.processes().map(pages).sum::<f64>() * 4096.0
+        self.processes().map(pages).fold((0.0, 0.0), |sum, one| (sum.0 + one.0, sum.1 + one.1))
     }
 
     fn processes(&self) -> impl Iterator<Item = u32> {

@@ -205,8 +205,17 @@ pub(crate) async fn restore(world: &World, times: usize) -> (Vec<f64>, Vec<f64>,
     (took, cpu, bytes)
 }
 
-/// Resident bytes of each of so many terminals at a prompt, and the servers' processors while nothing happens.
-pub(crate) async fn idle(world: &World, count: u32) -> (f64, f64) {
+/// Of each of many terminals at a prompt.
+pub(crate) struct Idle {
+    /// Resident bytes of agent and worker, and those of them that are no pages of files.
+    pub(crate) memory: f64,
+    pub(crate) own: f64,
+    /// Processors of all together while nothing happens.
+    pub(crate) cpu: f64,
+}
+
+/// So many terminals at a prompt, while nothing happens.
+pub(crate) async fn idle(world: &World, count: u32) -> Idle {
     let servers = Peer::Perry.servers();
     let begin = servers.resident();
     let mut lines = Vec::new();
@@ -216,12 +225,13 @@ pub(crate) async fn idle(world: &World, count: u32) -> (f64, f64) {
         lines.push(line);
     }
     tokio::time::sleep(Duration::from_secs(5)).await;
-    let memory = (servers.resident() - begin) / f64::from(count);
+    let (all, own) = servers.resident();
+    let (memory, own) = ((all - begin.0) / f64::from(count), (own - begin.1) / f64::from(count));
     let before = servers.seconds();
     tokio::time::sleep(Duration::from_secs(10)).await;
     let cpu = (servers.seconds() - before) / 10.0;
     for line in &mut lines {
         line.send(b"exit\r").await;
     }
-    (memory, cpu)
+    Idle { memory, own, cpu }
 }
