@@ -13,6 +13,7 @@ pub mod logs;
 pub mod openapi;
 pub mod permit;
 pub mod pieces;
+pub mod sessions;
 pub mod socket;
 pub mod table;
 pub mod terminal;

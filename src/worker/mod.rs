@@ -22,6 +22,7 @@ pub mod init;
 pub mod keys;
 pub mod link;
 pub mod serve;
+pub mod sessions;
 mod socket;
 pub mod terminals;
 pub mod tools;

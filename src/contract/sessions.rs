@@ -1,0 +1,180 @@
+//! Sessions of coding agents: what a worker and the agent say of them, and what clients see.
+
+use jiff::Timestamp;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use ts_rs::TS;
+
+/// The most text of a message that is given, in bytes; what is longer ends in `…` and is marked as truncated.
+pub const TEXT_MAX: usize = 256 << 10;
+/// The same for the input and for the output of a tool.
+pub const TOOL_TEXT_MAX: usize = 1 << 20;
+/// Messages in a page, at most.
+pub const PAGE_MAX: u32 = 500;
+
+/// An agent whose sessions are known.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema, TS)]
+#[serde(rename_all = "lowercase")]
+pub enum CodingAgent {
+    /// Claude Code.
+    Claude,
+    /// Codex CLI.
+    Codex,
+    /// OpenCode.
+    Opencode,
+    /// Gemini CLI.
+    Gemini,
+    /// pi.
+    Pi,
+    /// Goose; written from its documents, not tried with the program.
+    Goose,
+    /// GitHub Copilot CLI; written from its documents, not tried with the program.
+    Copilot,
+}
+
+impl CodingAgent {
+    /// All of them.
+    pub const ALL: [Self; 7] =
+        [Self::Claude, Self::Codex, Self::Opencode, Self::Gemini, Self::Pi, Self::Goose, Self::Copilot];
+
+    /// What people call it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Claude => "claude",
+            Self::Codex => "codex",
+            Self::Opencode => "opencode",
+            Self::Gemini => "gemini",
+            Self::Pi => "pi",
+            Self::Goose => "goose",
+            Self::Copilot => "copilot",
+        }
+    }
+
+    /// The command that goes on with a session, in its folder.
+    pub fn resume(self, session: &str) -> Vec<String> {
+        let words: &[&str] = match self {
+            Self::Claude => &["claude", "--resume"],
+            Self::Codex => &["codex", "resume"],
+            Self::Opencode => &["opencode", "--session"],
+            Self::Gemini => &["gemini", "--resume"],
+            Self::Pi => &["pi", "--session"],
+            Self::Goose => &["goose", "session", "--resume", "--session-id"],
+            Self::Copilot => &["copilot", "--resume"],
+        };
+        words.iter().map(|word| (*word).to_owned()).chain([session.to_owned()]).collect()
+    }
+}
+
+/// What a session does.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema, TS)]
+#[serde(rename_all = "lowercase")]
+pub enum SessionState {
+    /// Its process lives and answers a prompt or runs a tool.
+    Working,
+    /// Its process lives and waits for a person.
+    Waiting,
+    /// No process of it lives.
+    Idle,
+    /// What it is written in is not understood.
+    Unreadable,
+}
+
+/// Who said something.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema, TS)]
+#[serde(rename_all = "lowercase")]
+pub enum Role {
+    /// The person.
+    User,
+    /// The agent.
+    Assistant,
+}
+
+/// How a tool call went.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema, TS)]
+#[serde(rename_all = "lowercase")]
+pub enum ToolStatus {
+    /// Well.
+    Ok,
+    /// It failed.
+    Error,
+    /// It is not known to have ended.
+    Pending,
+}
+
+/// A tool that an agent called.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema, TS)]
+#[serde(rename_all = "camelCase")]
+#[ts(optional_fields)]
+pub struct ToolCall {
+    /// The agent's id of the call.
+    pub id: String,
+    /// The tool.
+    pub name: String,
+    /// How it went.
+    pub status: ToolStatus,
+    /// What it was given, as the agent wrote it down (mostly JSON); only where it is asked for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub input: Option<String>,
+    /// What it answered; only where it is asked for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub output: Option<String>,
+}
+
+/// A message of a session.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema, TS)]
+#[serde(rename_all = "camelCase")]
+#[ts(optional_fields)]
+pub struct Message {
+    /// Its place in the session, from 0.
+    pub index: u32,
+    /// The agent's id of it; unique in its session where the agent keeps it so.
+    pub id: String,
+    /// Who said it.
+    pub role: Role,
+    /// What was said; may be empty. Written by whoever the agent talked to: not to be trusted as HTML or for a terminal.
+    pub text: String,
+    /// What the agent thought before.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub thinking: Option<String>,
+    /// The tools that it called, in order.
+    pub tools: Vec<ToolCall>,
+    /// It is no answer but a failure.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    #[ts(as = "Option<_>", optional)]
+    pub is_error: bool,
+    /// Some of it was too long to be given.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    #[ts(as = "Option<_>", optional)]
+    pub truncated: bool,
+    /// When its first part was written down.
+    pub timestamp: Timestamp,
+}
+
+/// A session as its workspace knows it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema, TS)]
+#[serde(rename_all = "camelCase")]
+#[ts(optional_fields)]
+pub struct Session {
+    /// The agent's id of it: what its own option to resume takes.
+    pub session_id: String,
+    /// Whose it is.
+    pub agent: CodingAgent,
+    /// What it was called, else what its agent calls it, else its first prompt, in one line.
+    pub title: String,
+    /// Messages in it.
+    pub message_count: u32,
+    /// When its latest message, tool call or tool result was written down.
+    pub last_activity: Timestamp,
+    /// The folder it works in.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub project_path: Option<String>,
+    /// What it does.
+    pub state: SessionState,
+    /// Why that is said of it.
+    pub reason: String,
+    /// The name of the terminal that its process runs in.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub terminal: Option<String>,
+    /// The command that goes on with it, in `projectPath`.
+    pub resume: Vec<String>,
+}

@@ -1,0 +1,310 @@
+//! [`Logs`]: the sessions of an agent that writes files: it knows which file belongs to which conversation, and reads of each
+//! only what is new.
+
+mod reading;
+mod tree;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use super::cache::Cache;
+use super::formats::{Asides, Files, Format, Home, Place};
+use super::store::{Changes, ReadError, Store, Summary, Update, Wanted, Watched};
+use super::talk::Key;
+use crate::contract::sessions::{CodingAgent, Message};
+use reading::Unit;
+use tree::Tree;
+
+/// Bytes of all conversations that are held ready to go on; others are read from the cache when they are needed.
+const READY: usize = 4 << 20;
+
+/// The sessions of one agent. See the module.
+pub struct Logs {
+    format: &'static dyn Format,
+    tree: Tree,
+    units: BTreeMap<String, Unit>,
+    /// Which files are of which conversation.
+    files: BTreeMap<String, BTreeSet<PathBuf>>,
+    asides: Asides,
+    /// Titles that logs hold for other sessions, by folder and log.
+    titles: BTreeMap<PathBuf, BTreeMap<String, Vec<(Key, String)>>>,
+    /// What was told of each session, and of which conversation.
+    told: BTreeMap<String, (String, Summary)>,
+    cache: Option<Arc<Cache>>,
+    looks: u64,
+}
+
+impl Logs {
+    /// The sessions of an agent, of which nothing is read before the first look but the cache.
+    pub fn new(format: &'static dyn Format, home: &Home, cache: Option<Arc<Cache>>) -> Self {
+        let tree = Tree::new(format.root(home), format.depth(), &home.folder);
+        let mut logs = Self {
+            format,
+            tree,
+            units: BTreeMap::new(),
+            files: BTreeMap::new(),
+            asides: Asides::default(),
+            titles: BTreeMap::new(),
+            told: BTreeMap::new(),
+            cache,
+            looks: 0,
+        };
+        logs.warm_up();
+        logs
+    }
+
+    fn warm_up(&mut self) {
+        let Some(cache) = &self.cache else { return };
+        for (unit, saved) in cache.units(self.format.agent()) {
+            if let Some(known) = Unit::restore(&saved) {
+                self.units.insert(unit, known);
+            }
+        }
+    }
+
+    /// Which conversations the files that changed are of. Files that are gone are forgotten.
+    fn affected(&mut self, changes: &Changes) -> (BTreeSet<String>, bool) {
+        let changed = match changes {
+            Changes::Everything => self.tree.scan(),
+            Changes::Paths(paths) => self.tree.look(paths),
+        };
+        let mut units = BTreeSet::new();
+        let mut aside = false;
+        for path in changed {
+            match self.format.place(&path) {
+                Place::Log { unit, .. } | Place::Document { unit } => {
+                    let files = self.files.entry(unit.clone()).or_default();
+                    if self.tree.has(&path) { files.insert(path) } else { files.remove(&path) };
+                    units.insert(unit);
+                }
+                Place::Aside => aside = true,
+                Place::Nothing => {}
+            }
+        }
+        if *changes == Changes::Everything {
+            units.extend(self.units.keys().cloned());
+        }
+        (units, aside)
+    }
+
+    fn read_asides(&mut self) {
+        let mut asides = Asides::default();
+        for path in self.tree.files() {
+            if self.format.place(path) == Place::Aside
+                && let Some(content) = self.tree.content(path)
+            {
+                self.format.aside(path, &content, &mut asides);
+            }
+        }
+        self.asides = asides;
+    }
+
+    /// Looks at one conversation; what is new of it is told.
+    fn look_at(&mut self, name: &str, tell: &mut dyn FnMut(Update)) {
+        let files: Vec<&Path> = self.files_of(name).collect();
+        if files.is_empty() {
+            self.forget(name, tell);
+            return;
+        }
+        let parts = self.format.parts(&files, &self.tree);
+        let document = matches!(parts.last().map(|part| self.format.place(&part.path)), Some(Place::Document { .. }));
+        let mut unit = self.units.remove(name).unwrap_or_default();
+        unit.used = self.looks;
+        let saved = || self.cache.as_ref()?.body(self.format.agent(), name);
+        unit.follow(self.format, &self.tree, parts, document, saved);
+        self.learn_titles(name, &unit);
+        self.units.insert(name.to_owned(), unit);
+        self.tell(name, tell);
+    }
+
+    fn files_of(&self, name: &str) -> impl Iterator<Item = &Path> {
+        self.files.get(name).into_iter().flatten().map(PathBuf::as_path)
+    }
+
+    fn learn_titles(&mut self, name: &str, unit: &Unit) {
+        let (folder, titles) = (Path::new(name).parent().unwrap_or(Path::new("")), unit.titles_of_others());
+        if let Some(known) = self.titles.get_mut(folder) {
+            known.remove(name);
+        }
+        if !titles.is_empty() {
+            self.titles.entry(folder.to_owned()).or_default().insert(name.to_owned(), titles.to_vec());
+        }
+    }
+
+    /// Tells what is new of a conversation.
+    fn tell(&mut self, name: &str, tell: &mut dyn FnMut(Update)) {
+        let Some(unit) = self.units.get_mut(name) else { return };
+        let news = unit.news();
+        let Some(summary) = self.summary(name) else {
+            self.hide(name, tell);
+            return;
+        };
+        let id = summary.id.clone();
+        match self.told.get(&id) {
+            // Of two logs of one session the one that went on later counts.
+            Some((other, known)) if other != name && known.last >= summary.last && self.units.contains_key(other) => return,
+            Some((other, known)) if other == name && *known == summary && news.is_empty() => return,
+            _ => {}
+        }
+        self.told.retain(|known, (other, _)| other != name || *known == id);
+        self.told.insert(id, (name.to_owned(), summary.clone()));
+        tell(Update::Upserted { summary, news });
+    }
+
+    fn summary(&self, name: &str) -> Option<Summary> {
+        let unit = self.units.get(name)?;
+        let path = unit.path()?;
+        let file = self.tree.root().join(path);
+        let session = match self.format.place(path) {
+            Place::Log { session, .. } => session,
+            _ => String::new(),
+        };
+        let id = if session.is_empty() { unit.kept.id.clone().unwrap_or_else(|| stem(path)) } else { session };
+        if self.asides.archived.contains(&id) || unit.kept.child {
+            return None;
+        }
+        if let Some(problem) = &unit.kept.problem {
+            let last = i64::try_from(unit.kept.mark.map_or(0, |mark| mark.modified / 1_000_000)).unwrap_or(0);
+            let (title, problem) = (stem(path), Some(problem.clone()));
+            let empty = Summary { id, title, count: 0, last, cwd: None, turn: Default::default(), revision: 0, problem, file };
+            return Some(empty);
+        }
+        let kept = &unit.kept;
+        if kept.count == 0 {
+            return None;
+        }
+        let named = kept.name.as_deref().or(self.asides.names.get(&id).map(String::as_str));
+        let title = named.map(super::text::title).filter(|title| !title.is_empty());
+        let cwd = kept.cwd.clone().or_else(|| self.asides.folders.get(path.parent()?).cloned());
+        Some(Summary {
+            id,
+            title: title.or_else(|| kept.generated.clone()).or_else(|| self.title_elsewhere(name)).unwrap_or(kept.opening.clone()),
+            count: kept.count,
+            last: kept.last,
+            cwd,
+            turn: kept.turn,
+            revision: kept.revision,
+            problem: None,
+            file,
+        })
+    }
+
+    /// The title that another log holds for this one: of several the one of the latest record.
+    fn title_elsewhere(&self, name: &str) -> Option<String> {
+        let titles = self.titles.get(Path::new(name).parent()?)?;
+        let unit = self.units.get(name)?;
+        let placed = titles.values().flatten().filter_map(|(record, title)| Some((unit.position(*record)?, title)));
+        placed.max_by_key(|(place, _)| *place).map(|(_, title)| super::text::title(title))
+    }
+
+    fn forget(&mut self, name: &str, tell: &mut dyn FnMut(Update)) {
+        self.units.remove(name);
+        self.files.remove(name);
+        self.titles.values_mut().for_each(|titles| drop(titles.remove(name)));
+        if let Some(cache) = &self.cache {
+            cache.remove(self.format.agent(), name);
+        }
+        self.hide(name, tell);
+    }
+
+    fn hide(&mut self, name: &str, tell: &mut dyn FnMut(Update)) {
+        let gone: Vec<String> =
+            self.told.iter().filter(|(_, (unit, _))| unit == name).map(|(id, _)| id.clone()).collect();
+        for id in gone {
+            self.told.remove(&id);
+            tell(Update::Gone(id));
+        }
+    }
+
+    /// Puts away what was not used for longest, until the rest is small enough.
+    fn put_away(&mut self) {
+        let mut ready: Vec<(u64, usize, String)> = Vec::new();
+        for (name, unit) in &self.units {
+            let footprint = unit.footprint();
+            if footprint > 0 {
+                ready.push((unit.used, footprint, name.clone()));
+            }
+        }
+        let mut total: usize = ready.iter().map(|(_, footprint, _)| footprint).sum();
+        ready.sort();
+        for (_, footprint, name) in ready {
+            if total <= READY {
+                break;
+            }
+            total -= footprint;
+            if let Some(unit) = self.units.get_mut(&name) {
+                save(self.cache.as_deref(), self.format.agent(), &name, unit);
+                unit.put_away();
+            }
+        }
+    }
+}
+
+fn save(cache: Option<&Cache>, agent: CodingAgent, name: &str, unit: &mut Unit) {
+    if let (Some(cache), true) = (cache, unit.changed) {
+        let (kept, body) = unit.write_down();
+        cache.save(agent, name, &kept, body.as_deref());
+    }
+    unit.changed = false;
+}
+
+fn stem(path: &Path) -> String {
+    path.file_stem().map(|stem| stem.to_string_lossy().into_owned()).unwrap_or_default()
+}
+
+impl Store for Logs {
+    fn agent(&self) -> CodingAgent {
+        self.format.agent()
+    }
+
+    fn watched(&self) -> Watched {
+        Watched { root: self.tree.root().to_owned(), depth: self.format.depth() }
+    }
+
+    fn look(&mut self, changes: &Changes, tell: &mut dyn FnMut(Update)) {
+        self.looks += 1;
+        let (affected, aside) = self.affected(changes);
+        if aside || *changes == Changes::Everything {
+            self.read_asides();
+        }
+        let mut affected: Vec<String> = affected.into_iter().collect();
+        // The newest first: they are what somebody waits for.
+        affected.sort_by_key(|name| std::cmp::Reverse(self.files_of(name).filter_map(|path| self.tree.modified(path)).max()));
+        for name in &affected {
+            self.look_at(name, tell);
+            self.put_away();
+        }
+        if aside || !self.titles.is_empty() {
+            let all: Vec<String> = self.units.keys().cloned().collect();
+            all.iter().for_each(|name| self.tell(name, tell));
+        }
+    }
+
+    fn messages(&mut self, session: &str, wanted: &Wanted) -> Result<Vec<Message>, ReadError> {
+        let name = self.told.get(session).map(|(name, _)| name.clone()).ok_or(ReadError::Unknown)?;
+        let unit = self.units.get_mut(&name).ok_or(ReadError::Unknown)?;
+        unit.used = self.looks;
+        let saved = || self.cache.as_ref()?.body(self.format.agent(), &name);
+        unit.make_ready(self.format, &self.tree, saved);
+        let found = unit.messages(self.format, &self.tree, wanted);
+        self.put_away();
+        found
+    }
+
+    fn save(&mut self) {
+        for (name, unit) in &mut self.units {
+            save(self.cache.as_deref(), self.format.agent(), name, unit);
+        }
+    }
+}
+
+impl Files for Tree {
+    fn first_line(&self, path: &Path) -> Vec<u8> {
+        self.first_record(path)
+    }
+
+    fn all(&self) -> Vec<&Path> {
+        self.files().collect()
+    }
+}

@@ -1,0 +1,309 @@
+//! One conversation: which files it is in, how far they are read, and what was learnt.
+
+use std::io;
+use std::path::Path;
+
+use serde::de::IgnoredAny;
+use serde::{Deserialize, Serialize};
+
+use super::tree::Tree;
+use crate::contract::sessions::Message;
+use crate::worker::sessions::draft::Draft;
+use crate::worker::sessions::formats::{Fold, Format, Part};
+use crate::worker::sessions::source::{Mark, Source};
+use crate::worker::sessions::store::{ReadError, Turn, Wanted, turn};
+use crate::worker::sessions::talk::{Key, News, Span, Talk};
+
+/// Bytes of messages that are given at once; more are left for the next page.
+const PAGE: usize = 8 << 20;
+
+/// What is written down of a conversation, without what it takes to go on.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+pub(super) struct Kept {
+    parts: Vec<Part>,
+    /// What the last file was like when it was read.
+    pub(super) mark: Option<Mark>,
+    /// How far the last file is read, and what tells that it still is the same.
+    offset: u64,
+    fingerprint: u64,
+    pub(super) id: Option<String>,
+    pub(super) cwd: Option<String>,
+    pub(super) name: Option<String>,
+    pub(super) generated: Option<String>,
+    pub(super) opening: String,
+    pub(super) child: bool,
+    pub(super) count: u32,
+    pub(super) last: i64,
+    pub(super) turn: Turn,
+    pub(super) revision: u64,
+    pub(super) problem: Option<String>,
+    titles: Vec<(Key, String)>,
+}
+
+/// What it takes to go on.
+struct Body {
+    talk: Talk,
+    fold: Box<dyn Fold>,
+}
+
+/// One conversation.
+#[derive(Default)]
+pub(super) struct Unit {
+    pub(super) kept: Kept,
+    body: Option<Body>,
+    news: Vec<News>,
+    /// Since it was written down.
+    pub(super) changed: bool,
+    /// In which look it was used last.
+    pub(super) used: u64,
+    /// A document that made no sense once is looked at again before that is said.
+    doubted: bool,
+}
+
+impl Unit {
+    /// What was written down.
+    pub(super) fn restore(kept: &[u8]) -> Option<Self> {
+        Some(Self { kept: postcard::from_bytes(kept).ok()?, ..Self::default() })
+    }
+
+    /// What is to be written down: all that is known, and what it takes to go on, where that is there.
+    pub(super) fn write_down(&self) -> (Vec<u8>, Option<Vec<u8>>) {
+        let body = self.body.as_ref().and_then(|body| postcard::to_allocvec(&(&body.talk, body.fold.save())).ok());
+        (postcard::to_allocvec(&self.kept).unwrap_or_default(), body)
+    }
+
+    pub(super) fn put_away(&mut self) {
+        self.body = None;
+    }
+
+    pub(super) fn footprint(&self) -> usize {
+        self.body.as_ref().map_or(0, |body| body.talk.footprint() + body.fold.footprint())
+    }
+
+    /// The file that is written to.
+    pub(super) fn path(&self) -> Option<&Path> {
+        self.kept.parts.last().map(|part| part.path.as_path())
+    }
+
+    pub(super) fn titles_of_others(&self) -> &[(Key, String)] {
+        &self.kept.titles
+    }
+
+    pub(super) fn position(&self, record: Key) -> Option<u32> {
+        self.body.as_ref()?.fold.position(record)
+    }
+
+    /// What has changed of the messages since this was asked last.
+    pub(super) fn news(&mut self) -> Vec<News> {
+        std::mem::take(&mut self.news)
+    }
+
+    /// Reads what is new in the files.
+    pub(super) fn follow(
+        &mut self,
+        format: &dyn Format,
+        tree: &Tree,
+        parts: Vec<Part>,
+        document: bool,
+        saved: impl Fn() -> Option<Vec<u8>>,
+    ) {
+        let read = parts.last().map(|part| tree.open(&part.path));
+        let Some(read) = read else { return };
+        let mark = read.as_ref().ok().map(Source::mark);
+        if mark.is_some() && self.kept.mark == mark && self.kept.parts == parts && !self.doubted {
+            return;
+        }
+        let result = read.and_then(|source| match document {
+            true => self.take_document(format, &source, parts.clone()),
+            false => self.take_log(format, tree, &source, parts.clone(), saved),
+        });
+        self.changed = true;
+        self.kept.parts = parts;
+        match result {
+            Ok(()) => self.kept.mark = mark,
+            Err(error) => {
+                self.kept.mark = None;
+                self.kept.problem = Some(format!("it cannot be read: {error}"));
+            }
+        }
+    }
+
+    fn take_log(
+        &mut self,
+        format: &dyn Format,
+        tree: &Tree,
+        source: &Source,
+        parts: Vec<Part>,
+        saved: impl Fn() -> Option<Vec<u8>>,
+    ) -> io::Result<()> {
+        let goes_on = self.goes_on(source, &parts)?;
+        if goes_on && self.body.is_none() {
+            self.body = saved().and_then(|saved| thaw(format, &saved));
+        }
+        let before = if goes_on { None } else { self.body.take().or_else(|| thaw(format, &saved()?)) };
+        let fresh = self.body.is_none();
+        let mut body = self.body.take().unwrap_or_else(|| Body { talk: Talk::default(), fold: format.begin() });
+        let mut start = 0;
+        for (at, part) in parts.iter().enumerate() {
+            let is_last = at + 1 == parts.len();
+            if is_last {
+                let from = if fresh { 0 } else { self.kept.offset };
+                if fresh {
+                    body.fold.next_file();
+                }
+                self.kept.offset = body.read(source, from, start, part.end)?;
+            } else if fresh {
+                body.fold.next_file();
+                body.read(&tree.open(&part.path)?, 0, start, part.end)?;
+            }
+            start += part.end.unwrap_or(0);
+        }
+        self.kept.fingerprint = if source.is_compressed() { 0 } else { source.fingerprint(self.kept.offset)? };
+        if let Some(before) = before {
+            body.talk.succeed(&before.talk);
+        }
+        let problem = (self.kept.offset > 0 && !body.talk.is_understood())
+            .then(|| format!("no record in it is one that {} is known to write", format.agent().name()));
+        self.learn(body, problem);
+        Ok(())
+    }
+
+    /// Whether the file only grew since it was read.
+    fn goes_on(&self, source: &Source, parts: &[Part]) -> io::Result<bool> {
+        let mark = source.mark();
+        let same = self.kept.mark.is_some_and(|known| (known.device, known.inode) == (mark.device, mark.inode));
+        if !same || self.kept.parts != parts || source.is_compressed() || mark.size < self.kept.offset {
+            return Ok(false);
+        }
+        Ok(source.fingerprint(self.kept.offset)? == self.kept.fingerprint)
+    }
+
+    fn take_document(&mut self, format: &dyn Format, source: &Source, _parts: Vec<Part>) -> io::Result<()> {
+        let document = source.document()?;
+        let sound = document.as_deref().is_some_and(|text| serde_json::from_slice::<IgnoredAny>(text).is_ok());
+        if !sound {
+            // It may be written just now.
+            let again = std::mem::replace(&mut self.doubted, true);
+            if again && self.kept.count == 0 {
+                self.kept.problem = Some("it is no whole JSON document".to_owned());
+            }
+            return Ok(());
+        }
+        self.doubted = false;
+        let mut body = Body { talk: Talk::default(), fold: format.begin() };
+        let span = Span { at: 0, len: source.mark().size };
+        body.fold.take(&document.unwrap_or_default(), span, &mut body.talk);
+        if let Some(before) = self.body.take() {
+            body.talk.succeed(&before.talk);
+        }
+        let problem = (!body.talk.is_understood())
+            .then(|| format!("it is no document that {} is known to write", format.agent().name()));
+        self.learn(body, problem);
+        Ok(())
+    }
+
+    /// Whether it is to be looked at again although nothing tells that it changed.
+    pub(super) fn is_doubted(&self) -> bool {
+        self.doubted
+    }
+
+    fn learn(&mut self, mut body: Body, problem: Option<String>) {
+        let (talk, kept) = (&mut body.talk, &mut self.kept);
+        self.news = talk.news();
+        (kept.id, kept.cwd, kept.child) = (talk.facts.id.clone(), talk.facts.cwd.clone(), talk.facts.child);
+        (kept.name, kept.generated) = (talk.facts.name.clone(), talk.generated_title());
+        (kept.opening, kept.problem) = (talk.opening_title(), problem);
+        (kept.count, kept.last) = (talk.len(), talk.last_activity().unwrap_or(0));
+        (kept.turn, kept.revision) = (turn(talk), talk.revision());
+        kept.titles = body.fold.titles_of_others().to_vec();
+        self.body = Some(body);
+    }
+
+    /// Makes sure that messages can be found.
+    pub(super) fn make_ready(&mut self, format: &dyn Format, tree: &Tree, saved: impl Fn() -> Option<Vec<u8>>) {
+        if self.body.is_none() {
+            self.body = saved().and_then(|saved| thaw(format, &saved));
+        }
+        if self.body.is_none() {
+            let document = matches!(
+                self.path().map(|path| format.place(path)),
+                Some(crate::worker::sessions::formats::Place::Document { .. })
+            );
+            let (parts, news) = (self.kept.parts.clone(), std::mem::take(&mut self.news));
+            self.kept.mark = None;
+            self.follow(format, tree, parts, document, || None);
+            // What is read again is no news.
+            self.news = news;
+        }
+    }
+
+    /// Messages, in order.
+    pub(super) fn messages(
+        &self,
+        format: &dyn Format,
+        tree: &Tree,
+        wanted: &Wanted,
+    ) -> Result<Vec<Message>, ReadError> {
+        if let Some(problem) = &self.kept.problem {
+            return Err(ReadError::NotUnderstood(problem.clone()));
+        }
+        let body = self.body.as_ref().ok_or(ReadError::Unknown)?;
+        let range = wanted.from.min(body.talk.len())..wanted.to.min(body.talk.len());
+        let (mut given, mut size) = (Vec::new(), 0);
+        for index in range {
+            let message = self.message(body, format, tree, index, wanted.with_tools)?;
+            let tools = message.tools.iter().map(|tool| {
+                tool.input.as_ref().map_or(0, String::len) + tool.output.as_ref().map_or(0, String::len)
+            });
+            size += message.text.len() + message.thinking.as_ref().map_or(0, String::len) + tools.sum::<usize>();
+            given.push(message);
+            if size > PAGE {
+                break;
+            }
+        }
+        Ok(given)
+    }
+
+    fn message(
+        &self,
+        body: &Body,
+        format: &dyn Format,
+        tree: &Tree,
+        index: u32,
+        with_tools: bool,
+    ) -> Result<Message, ReadError> {
+        let slot = body.talk.slots().get(index as usize).ok_or(ReadError::Unknown)?;
+        let mut draft = Draft::new(index, slot, with_tools);
+        let spans: Vec<Span> = body.talk.pieces(index..index + 1).map(|(_, span)| span).collect();
+        let mut start = 0;
+        for part in &self.kept.parts {
+            let end = part.end.map_or(u64::MAX, |end| start + end);
+            let here = spans.iter().filter(|span| (start..end).contains(&span.at));
+            let here: Vec<Span> = here.map(|span| Span { at: span.at - start, len: span.len }).collect();
+            if !here.is_empty() {
+                let unreadable =
+                    |source| ReadError::Unreadable { path: tree.root().join(&part.path), source };
+                let source = tree.open(&part.path).map_err(unreadable)?;
+                source.pick(&here, |_, record| format.fill(record, &mut draft)).map_err(unreadable)?;
+            }
+            start += part.end.unwrap_or(0);
+        }
+        Ok(draft.finish())
+    }
+}
+
+impl Body {
+    /// Takes the records of a file from a place on, which is `start` further in the conversation; up to where.
+    fn read(&mut self, source: &Source, from: u64, start: u64, end: Option<u64>) -> io::Result<u64> {
+        let mut records = source.records(from, end)?;
+        while let Some((span, record)) = records.next()? {
+            self.fold.take(record, Span { at: start + span.at, len: span.len }, &mut self.talk);
+        }
+        Ok(records.offset())
+    }
+}
+
+fn thaw(format: &dyn Format, saved: &[u8]) -> Option<Body> {
+    let (talk, fold): (Talk, Vec<u8>) = postcard::from_bytes(saved).ok()?;
+    Some(Body { talk, fold: format.resume(&fold)? })
+}
