@@ -16,6 +16,7 @@ fn sessions_that_agents_wrote_are_listed_and_read_as_expected() {
         for format in formats::ALL {
             stores.push(Box::new(Logs::new(format, &home, None)));
         }
+        stores.push(Box::new(perry::worker::sessions::opencode::store(&home)));
         let (found, mut expected) = (support::found(&mut stores), support::expected(&fixture));
         if fixture.name.contains("gemini/v0.61") { println!("{}", serde_json::to_string(&found).unwrap()); }
         for (found, expected) in found.iter().zip(&mut expected) {

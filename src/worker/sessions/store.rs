@@ -15,6 +15,8 @@ pub struct Watched {
     pub root: PathBuf,
     /// 0: only what is in it.
     pub depth: usize,
+    /// A folder below it that is not to be watched.
+    pub but: Option<PathBuf>,
 }
 
 /// What may have changed.
@@ -111,7 +113,7 @@ pub trait Store: Send {
     fn agent(&self) -> CodingAgent;
 
     /// What is to be watched.
-    fn watched(&self) -> Watched;
+    fn watched(&self) -> Vec<Watched>;
 
     /// Looks at what may have changed; each session that has is told.
     fn look(&mut self, changes: &Changes, tell: &mut dyn FnMut(Update));

@@ -12,7 +12,7 @@ use super::Text;
 
 /// An object; none where it is something else.
 #[derive(Debug, Clone)]
-pub(super) struct Maybe<T>(pub(super) Option<T>);
+pub(in crate::worker::sessions) struct Maybe<T>(pub(in crate::worker::sessions) Option<T>);
 
 impl<T> Default for Maybe<T> {
     fn default() -> Self {
@@ -22,7 +22,7 @@ impl<T> Default for Maybe<T> {
 
 /// A text, or a list of blocks; no blocks where it is something else.
 #[derive(Debug, Clone)]
-pub(super) enum Content<'a, B> {
+pub(in crate::worker::sessions) enum Content<'a, B> {
     Text(Text<'a>),
     Blocks(Vec<B>),
 }

@@ -8,7 +8,7 @@ pub mod claude;
 pub mod codex;
 pub mod copilot;
 pub mod gemini;
-mod lenient;
+pub(in crate::worker::sessions) mod lenient;
 pub mod pi;
 
 use std::borrow::Cow;
@@ -20,6 +20,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
 use super::draft::Draft;
+use super::goose::GooseLog;
 use super::talk::{Millis, Span, Talk};
 use crate::contract::sessions::CodingAgent;
 
@@ -156,13 +157,13 @@ pub trait Fold: Send {
 }
 
 /// All agents that write logs.
-pub const ALL: [&dyn Format; 5] =
-    [&claude::Claude, &codex::Codex, &gemini::Gemini, &pi::Pi, &copilot::Copilot];
+pub const ALL: [&dyn Format; 6] =
+    [&claude::Claude, &codex::Codex, &gemini::Gemini, &pi::Pi, &copilot::Copilot, &GooseLog];
 
 /// A text that is borrowed where JSON writes it plainly.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]
 #[serde(transparent)]
-pub(super) struct Text<'a>(#[serde(borrow)] pub(super) Cow<'a, str>);
+pub(in crate::worker::sessions) struct Text<'a>(#[serde(borrow)] pub(in crate::worker::sessions) Cow<'a, str>);
 
 impl std::ops::Deref for Text<'_> {
     type Target = str;
@@ -183,7 +184,7 @@ pub(super) fn part<'a, T: Deserialize<'a>>(raw: &'a RawValue) -> Option<T> {
 }
 
 /// A value that may be of another kind than expected: then it is none.
-pub(super) fn lenient<'a, T: Deserialize<'a>>(raw: Option<&'a RawValue>) -> Option<T> {
+pub(in crate::worker::sessions) fn lenient<'a, T: Deserialize<'a>>(raw: Option<&'a RawValue>) -> Option<T> {
     raw.and_then(part)
 }
 
@@ -195,10 +196,10 @@ macro_rules! saved_by_value {
         }
     };
 }
-pub(super) use saved_by_value;
+pub(in crate::worker::sessions) use saved_by_value;
 
 /// The fold that was saved.
-pub(super) fn resumed<F: Fold + for<'a> Deserialize<'a> + 'static>(saved: &[u8]) -> Option<Box<dyn Fold>> {
+pub(in crate::worker::sessions) fn resumed<F: Fold + for<'a> Deserialize<'a> + 'static>(saved: &[u8]) -> Option<Box<dyn Fold>> {
     let fold: F = postcard::from_bytes(saved).ok()?;
     Some(Box::new(fold))
 }

@@ -258,8 +258,8 @@ impl Store for Logs {
         self.format.agent()
     }
 
-    fn watched(&self) -> Watched {
-        Watched { root: self.tree.root().to_owned(), depth: self.format.depth() }
+    fn watched(&self) -> Vec<Watched> {
+        vec![Watched { root: self.tree.root().to_owned(), depth: self.format.depth(), but: None }]
     }
 
     fn look(&mut self, changes: &Changes, tell: &mut dyn FnMut(Update)) {
