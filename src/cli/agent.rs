@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use crate::shown;
 use crate::client::{Client, ClientError};
 use crate::contract::{AgentInfo, NoInput};
 
@@ -120,7 +121,7 @@ fn text(info: &AgentInfo) -> String {
     let warnings = info
         .warnings
         .iter()
-        .map(|warning| format!("Warning:    {} (since {})\n", values::line(&warning.message), warning.since));
+        .map(|warning| format!("Warning:    {} (since {})\n", shown::line(&warning.message), warning.since));
     rows.chain(warnings).collect()
 }
 

@@ -12,7 +12,7 @@ use super::client_file;
 use super::context::Context;
 use super::failure::{DONE, Failure, NOT_FOUND, Outcome};
 use super::format;
-use super::table::Table;
+use crate::shown::table::Table;
 
 /// Show settings, and choose the agent to talk to
 #[derive(Debug, clap::Subcommand)]

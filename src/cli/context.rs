@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 
 use jiff::Timestamp;
 
+use crate::shown;
 use crate::client::{Client, ClientError};
 use crate::clock::{Clock, SystemClock};
 use crate::contract::Code;
@@ -14,7 +15,6 @@ use crate::model::nearest::nearest;
 
 use super::address;
 use super::failure::Failure;
-use super::values;
 
 /// What every command has.
 #[derive(Debug)]
@@ -85,7 +85,7 @@ impl Context {
     pub(super) fn note(&self, text: &str) {
         self.end_progress();
         // When stderr is gone there is nobody to tell.
-        writeln!(io::stderr().lock(), "{}", values::lines(text)).ok();
+        writeln!(io::stderr().lock(), "{}", shown::lines(text)).ok();
     }
 
     /// How far one is. On a terminal one line that is written anew, with `detail`; else a line each time that `text`
@@ -94,13 +94,13 @@ impl Context {
         let mut progress = self.progress.borrow_mut();
         let mut stderr = io::stderr().lock();
         if stderr.is_terminal() {
-            let line: String = values::line(&format!("{text}{detail}")).chars().take(width()).collect();
+            let line: String = shown::line(&format!("{text}{detail}")).chars().take(width()).collect();
             if line != progress.shown {
                 write!(stderr, "\r\x1b[2K{line}").and_then(|()| stderr.flush()).ok();
                 progress.shown = line;
             }
         } else if text != progress.shown {
-            writeln!(stderr, "{}", values::line(text)).ok();
+            writeln!(stderr, "{}", shown::line(text)).ok();
             text.clone_into(&mut progress.shown);
         }
     }

@@ -2,6 +2,7 @@
 
 use std::fmt::Write as _;
 
+use crate::shown;
 use crate::contract::{EventsInput, NameInput};
 use crate::model::view::StepState;
 use crate::model::{ConditionStatus, DiskUsage, Event, Name, TaskState, View};
@@ -9,7 +10,7 @@ use crate::model::{ConditionStatus, DiskUsage, Event, Name, TaskState, View};
 use super::context::Context;
 use super::failure::{DONE, Outcome};
 use super::get::phase_word;
-use super::table::Table;
+use crate::shown::table::Table;
 use super::{events, values};
 
 /// So many events are shown; `perry events` shows all.
@@ -73,7 +74,7 @@ fn head(context: &Context, view: &View) -> String {
     let map = |map: &std::collections::BTreeMap<String, String>| {
         map.iter().map(|(key, value)| format!("{key}={value}")).collect::<Vec<_>>().join(", ")
     };
-    let seen = view.observed_at.map(|at| format!("{} ago", values::age(at, now)));
+    let seen = view.observed_at.map(|at| format!("{} ago", shown::age(at, now)));
     let worker = view
         .worker
         .as_ref()
@@ -85,7 +86,7 @@ fn head(context: &Context, view: &View) -> String {
         ("Image", Some(view.image.clone())),
         ("Labels", Some(map(&view.labels))),
         ("Annotations", Some(map(&view.annotations))),
-        ("Created", Some(format!("{} ({} ago)", view.created, values::age(view.created, now)))),
+        ("Created", Some(format!("{} ({} ago)", view.created, shown::age(view.created, now)))),
         ("Generation", Some(generation)),
         ("Looked at", seen.or_else(|| Some("not yet".to_owned()))),
         ("Container", view.container_id.clone()),
@@ -123,9 +124,9 @@ fn conditions(context: &Context, view: &View) -> String {
         table.row(vec![
             format!("{:?}", condition.kind),
             status.to_owned(),
-            values::age(condition.last_transition_time, context.now()),
+            shown::age(condition.last_transition_time, context.now()),
             condition.reason.clone(),
-            values::line(&condition.message),
+            shown::line(&condition.message),
         ]);
     }
     if view.conditions.is_empty() { String::new() } else { table.render() }
@@ -143,7 +144,7 @@ fn startup(view: &View) -> String {
             StepState::Failed => "failed",
         };
         let time = step.duration_ms.map(values::span).unwrap_or_default();
-        let message = values::line(step.message.as_deref().unwrap_or_default());
+        let message = shown::line(step.message.as_deref().unwrap_or_default());
         table.row(vec![step.name.clone(), state.to_owned(), time, message]);
     }
     table.render()
@@ -165,7 +166,7 @@ fn tasks(context: &Context, view: &View) -> String {
         let took = task.started_at.zip(end).map(|(start, end)| end.duration_since(start).as_millis());
         let time = took.and_then(|took| u64::try_from(took).ok()).map(values::span).unwrap_or_default();
         let code = task.exit_code.map(|code| code.to_string()).unwrap_or_default();
-        table.row(vec![task.name.to_string(), state.to_owned(), code, time, values::line(&task.message)]);
+        table.row(vec![task.name.to_string(), state.to_owned(), code, time, shown::line(&task.message)]);
     }
     table.render()
 }

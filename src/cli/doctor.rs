@@ -2,13 +2,13 @@
 
 use std::os::unix::fs::PermissionsExt;
 
+use crate::shown;
 use crate::client::ClientError;
 use crate::contract::{Check, CheckStatus, DoctorReport, NoInput};
 
 use super::context::Context;
 use super::failure::{DONE, FAILED, Failure, Outcome};
 use super::format;
-use super::values;
 
 /// Look whether everything is as it should be, and say what to do where it is not
 #[derive(Debug, clap::Args)]
@@ -74,9 +74,9 @@ fn text(report: &DoctorReport) -> String {
         CheckStatus::Failed => "FAILED",
     };
     let line = |check: &Check| {
-        let hint = check.hint.iter().map(|hint| format!("{:22}{}\n", "", values::line(hint)));
+        let hint = check.hint.iter().map(|hint| format!("{:22}{}\n", "", shown::line(hint)));
         let first =
-            format!("{:<9}{:<13}{}\n", word(check.status), values::line(&check.name), values::line(&check.message));
+            format!("{:<9}{:<13}{}\n", word(check.status), shown::line(&check.name), shown::line(&check.message));
         std::iter::once(first).chain(hint).collect::<String>()
     };
     report.checks.iter().map(line).collect()

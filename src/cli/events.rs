@@ -1,12 +1,13 @@
 //! `perry events`.
 
+use crate::shown;
 use crate::contract::EventsInput;
 use crate::model::{Event, Name, Severity};
 
 use super::context::Context;
 use super::failure::{DONE, Failure, Outcome};
 use super::format::Plain;
-use super::table::{self, Table};
+use crate::shown::table::{self, Table};
 use super::values;
 
 /// Say what happened to workspaces
@@ -89,10 +90,10 @@ fn cells(context: &Context, event: &Event) -> Vec<String> {
     };
     let times = if event.count > 1 { format!(" (×{})", event.count) } else { String::new() };
     vec![
-        values::age(event.at, context.now()),
+        shown::age(event.at, context.now()),
         severity.to_owned(),
         event.name.to_string(),
-        values::line(&event.reason),
-        format!("{}{times}", values::line(&event.message)),
+        shown::line(&event.reason),
+        format!("{}{times}", shown::line(&event.message)),
     ]
 }

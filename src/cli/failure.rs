@@ -4,11 +4,11 @@ use std::fmt;
 use std::io::{self, IsTerminal, Write};
 use std::process::ExitCode;
 
+use crate::shown;
 use crate::client::{ClientError, is_untrusted};
 use crate::contract::{Code, ErrorBody};
 use crate::model::manifest::BadManifest;
 
-use super::values;
 
 /// Done.
 pub(super) const DONE: u8 = 0;
@@ -81,10 +81,10 @@ impl Failure {
             |word: &str, code: u8| if color { format!("\x1b[1;{code}m{word}:\x1b[0m") } else { format!("{word}:") };
         for error in &self.errors {
             // When stderr is gone there is nobody to tell.
-            writeln!(stderr, "{} {}", word("error", 31), values::lines(error)).ok();
+            writeln!(stderr, "{} {}", word("error", 31), shown::lines(error)).ok();
         }
         if let Some(hint) = &self.hint {
-            writeln!(stderr, "{} {}", word("hint", 36), values::lines(hint)).ok();
+            writeln!(stderr, "{} {}", word("hint", 36), shown::lines(hint)).ok();
         }
     }
 }

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use jiff::Timestamp;
 
+use crate::shown;
 use crate::client::{Client, Row};
 use crate::contract::{NoInput, WatchKind};
 use crate::model::{ConditionType, Document, Name, Phase, Shown, Uid, View};
@@ -13,7 +14,7 @@ use super::context::Context;
 use super::failure::{DONE, Failure, NOT_FOUND, Outcome};
 use super::format::{self, Format};
 use super::selector::Selector;
-use super::table::{self, Table};
+use crate::shown::table::{self, Table};
 use super::values;
 
 /// The words that may stand before the names, as in kubectl.
@@ -179,7 +180,7 @@ impl Get {
             status(line, colored),
             none(line.ports.get("ssh").map(ToString::to_string).unwrap_or_default()),
             none(ports.collect::<Vec<_>>().join(",")),
-            values::age(line.created, now),
+            shown::age(line.created, now),
         ];
         if self.output == Format::Wide {
             let labels = line.labels.iter().map(|(key, value)| format!("{key}={value}"));
@@ -187,7 +188,7 @@ impl Get {
                 line.image.to_owned(),
                 line.generation.to_string(),
                 none(labels.collect::<Vec<_>>().join(",")),
-                values::line(line.message),
+                shown::line(line.message),
             ]);
         }
         cells

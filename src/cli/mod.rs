@@ -33,7 +33,6 @@ mod shell;
 mod start;
 mod stop;
 mod sync;
-mod table;
 mod terminals;
 mod token;
 mod top;

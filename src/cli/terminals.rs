@@ -1,12 +1,13 @@
 //! `perry terminals`.
 
+use crate::shown;
 use crate::contract::{CloseTerminalInput, NameInput, RenameTerminalInput, TerminalInfo};
 use crate::model::Name;
 
 use super::context::Context;
 use super::failure::{DONE, Outcome};
 use super::format::{self, Plain};
-use super::table::Table;
+use crate::shown::table::Table;
 use super::values;
 
 /// See, rename and end the terminals of a workspace
@@ -82,12 +83,12 @@ fn text(context: &Context, terminals: &[TerminalInfo]) -> String {
     for terminal in terminals {
         table.row(vec![
             terminal.terminal.to_string(),
-            values::line(&terminal.program),
+            shown::line(&terminal.program),
             format!("{}x{}", terminal.cols, terminal.rows),
             terminal.viewers.to_string(),
-            values::age(terminal.created, context.now()),
-            values::age(terminal.last_activity, context.now()),
-            values::line(&terminal.title),
+            shown::age(terminal.created, context.now()),
+            shown::age(terminal.last_activity, context.now()),
+            shown::line(&terminal.title),
         ]);
     }
     table.render()

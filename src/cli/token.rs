@@ -3,13 +3,14 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
+use crate::shown;
 use crate::contract::{CreateTokenInput, NewToken, NoInput, RevokeTokenInput, TokenInfo};
 use crate::model::{Name, Role};
 
 use super::context::Context;
 use super::failure::{DONE, Failure, Outcome};
 use super::format::{self, Plain};
-use super::table::Table;
+use crate::shown::table::Table;
 use super::values;
 
 /// Make, list or revoke access tokens
@@ -112,7 +113,7 @@ fn text(context: &Context, tokens: &[TokenInfo]) -> String {
             token.role.to_string(),
             if token.workspaces.is_some() { names } else { "all".to_owned() },
             if host { "yes" } else { "no" }.to_owned(),
-            values::age(token.created, context.now()),
+            shown::age(token.created, context.now()),
             token.last_used.map_or_else(|| "never".to_owned(), |used| used_ago(used, context.now())),
             token.expires.map_or_else(|| "never".to_owned(), |expires| left(context.now(), expires)),
         ]);
@@ -122,11 +123,11 @@ fn text(context: &Context, tokens: &[TokenInfo]) -> String {
 
 /// It is known to the hour.
 fn used_ago(used: jiff::Timestamp, now: jiff::Timestamp) -> String {
-    if now.as_second() - used.as_second() < 7_200 { "<2h".to_owned() } else { values::age(used, now) }
+    if now.as_second() - used.as_second() < 7_200 { "<2h".to_owned() } else { shown::age(used, now) }
 }
 
 fn left(now: jiff::Timestamp, expires: jiff::Timestamp) -> String {
-    if expires <= now { "expired".to_owned() } else { format!("in {}", values::age(now, expires)) }
+    if expires <= now { "expired".to_owned() } else { format!("in {}", shown::age(now, expires)) }
 }
 
 /// A time span, in days too.

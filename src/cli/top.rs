@@ -8,7 +8,7 @@ use crate::model::{ConditionType, Name};
 
 use super::context::Context;
 use super::failure::{DONE, Failure, Outcome};
-use super::table::Table;
+use crate::shown::table::Table;
 use super::values;
 
 /// How long figures are waited for; they come every three seconds.

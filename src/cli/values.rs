@@ -45,29 +45,6 @@ pub(super) fn size(bytes: u64) -> String {
     if whole < 10 { format!("{whole}.{tenth} {}", UNITS[unit]) } else { format!("{whole} {}", UNITS[unit]) }
 }
 
-/// A text from the agent on one line and without control characters: what an engine or a program in a workspace said
-/// must not steer a terminal.
-pub(super) fn line(text: &str) -> String {
-    text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect()
-}
-
-/// The same with its line breaks.
-pub(super) fn lines(text: &str) -> String {
-    text.chars().map(|c| if c.is_control() && c != '\n' { ' ' } else { c }).collect()
-}
-
-/// An age in one unit: `5s`, `3m`, `2h`, `4d`.
-pub(super) fn age(since: jiff::Timestamp, now: jiff::Timestamp) -> String {
-    // A clock that was set back makes nothing older than it is.
-    let seconds = now.as_second().saturating_sub(since.as_second()).max(0);
-    match seconds {
-        0..120 => format!("{seconds}s"),
-        120..7_200 => format!("{}m", seconds / 60),
-        7_200..172_800 => format!("{}h", seconds / 3_600),
-        _ => format!("{}d", seconds / 86_400),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -102,10 +79,7 @@ mod tests {
     }
 
     #[test]
-    fn ages_are_short() {
-        let at = |seconds| jiff::Timestamp::from_second(seconds).expect("in range");
-        let ages = [0, 119, 120, 7_199, 7_200, 200_000, -5].map(|seconds| age(at(1_000), at(1_000 + seconds)));
-        assert_eq!(ages, ["0s", "119s", "2m", "119m", "2h", "2d", "0s"]);
+    fn spans_are_short() {
         assert_eq!([span(7), span(12_340), span(245_000)], ["7 ms", "12.3 s", "4 min 5 s"]);
     }
 }

@@ -1,5 +1,6 @@
 //! `perry why`.
 
+use crate::shown;
 use crate::contract::NameInput;
 use crate::model::view::StepState;
 use crate::model::{Condition, ConditionStatus, ConditionType, Name, Phase, View};
@@ -21,7 +22,7 @@ impl Why {
         let client = context.client()?;
         match client.get_workspace(&NameInput { name: self.name.clone() }).await {
             Ok(view) => {
-                context.print(&(values::line(&sentence(&view, context.now())) + "\n"))?;
+                context.print(&(shown::line(&sentence(&view, context.now())) + "\n"))?;
                 Ok(DONE)
             }
             Err(error) => Err(context.failure(&client, &self.name, error).await),
@@ -33,7 +34,7 @@ impl Why {
 fn sentence(view: &View, now: jiff::Timestamp) -> String {
     let name = &view.name;
     let of = |kind| view.condition(kind).filter(|condition| condition.status == ConditionStatus::True);
-    let since = |condition: &Condition| values::age(condition.last_transition_time, now);
+    let since = |condition: &Condition| shown::age(condition.last_transition_time, now);
     let ready = view.condition(ConditionType::Ready);
     let why = |condition: Option<&Condition>| match condition {
         Some(condition) if condition.message.is_empty() => format!(": {}", condition.reason),

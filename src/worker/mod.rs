@@ -7,6 +7,8 @@
 //! executable and its bootstrap are fit to take over. `perry worker clone` ([`clone`]) and `perry worker tools` ([`tools`])
 //! are what PID 1 has done for a spec, beside its hooks.
 //!
+//! `perry worker sessions` ([`sessions`]) keeps the index of coding agents' sessions, and prints it within the workspace.
+//!
 //! The users of an image are read from its files ([`accounts`]): the libc that is linked in statically must not load
 //! the image's name-service modules.
 
@@ -26,6 +28,7 @@ pub mod sessions;
 mod socket;
 pub mod terminals;
 pub mod tools;
+pub mod ttys;
 
 use std::ffi::OsString;
 use std::io::Write;
@@ -49,6 +52,7 @@ pub fn run(args: &[OsString]) -> Option<ExitCode> {
         "clone" => Some(clone::run()),
         "credential" => Some(clone::credential(rest.first().and_then(|verb| verb.to_str()))),
         "tools" => Some(tools::run()),
+        "sessions" => Some(sessions::command::run(rest)),
         "check" => Some(check(Path::new(BOOTSTRAP))),
         _ => None,
     }

@@ -3,7 +3,7 @@
 use crate::rust::Source;
 
 /// What a room may import of ours. `clock` is the one way to ask for the time, so every room but the pure ones may.
-const TABLE: [(&str, &[&str]); 21] = [
+const TABLE: [(&str, &[&str]); 22] = [
     ("model", &[]),
     ("plan", &["model"]),
     ("contract", &["model"]),
@@ -11,16 +11,17 @@ const TABLE: [(&str, &[&str]); 21] = [
     ("nofollow", &[]),
     ("listening", &[]),
     ("quiet", &[]),
+    ("shown", &["model", "contract"]),
     ("queue", &["clock"]),
     ("watch", &["model", "contract", "clock"]),
     ("runtime", &["model", "contract", "clock", "listening", "quiet"]),
     ("sessions", &["model", "contract", "clock"]),
     ("client", &["model", "contract", "clock"]),
-    ("worker", &["model", "contract", "clock", "nofollow", "listening", "quiet"]),
+    ("worker", &["model", "contract", "clock", "nofollow", "listening", "quiet", "shown"]),
     ("store", &["model", "clock", "nofollow"]),
     ("controller", &["model", "plan", "queue", "watch", "clock", "store", "runtime"]),
     ("api", &["model", "contract", "store", "watch", "sessions", "controller", "runtime", "clock"]),
-    ("cli", &["model", "contract", "client", "clock", "listening"]),
+    ("cli", &["model", "contract", "client", "clock", "listening", "shown"]),
     ("tui", &["model", "contract", "client", "clock"]),
     ("agent", ANYTHING),
     ("main", ANYTHING),
@@ -39,7 +40,7 @@ const PARTS: [(&str, &str, &[&str]); 4] = [
 ];
 
 /// Crates that live in some rooms (or one file) only.
-const CRATES: [(&str, &[&str]); 16] = [
+const CRATES: [(&str, &[&str]); 19] = [
     ("bollard", &["runtime/"]),
     ("serde_saphyr", &["model/manifest"]),
     ("notify", &["store/"]),
@@ -51,7 +52,11 @@ const CRATES: [(&str, &[&str]); 16] = [
     ("ts_rs", &["model/", "contract/"]),
     ("tokio_rustls", &["api/", "client/"]),
     ("prometheus_client", &["api/"]),
-    ("zstd", &["api/", "client/"]),
+    ("zstd", &["api/", "client/", "worker/sessions/"]),
+    // The agents' databases and the cache inside, the index of texts outside.
+    ("rusqlite", &["worker/sessions/", "sessions/"]),
+    ("postcard", &["worker/sessions/"]),
+    ("pulldown_cmark", &["shown/"]),
     ("anyhow", &["cli/", "main.rs", "agent.rs", "agent/"]),
     ("backon", &["queue/", "client/", "runtime/"]),
     ("tokio", NOT_PURE),

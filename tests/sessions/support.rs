@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use perry::contract::sessions::{Message, ToolStatus};
 use perry::worker::sessions::formats::Home;
-use perry::worker::sessions::store::{Changes, Store, Summary, Update, Wanted};
+use perry::worker::sessions::store::{Changes, More, Store, Summary, Update, Wanted};
 use serde_json::{Value, json};
 
 /// A home that an agent wrote into, and what is to be found in it.
@@ -65,10 +65,14 @@ impl Known {
     pub(crate) fn look(&mut self, stores: &mut [Box<dyn Store>], changes: &Changes) {
         for store in stores {
             let agent = store.agent().name();
-            store.look(changes, &mut |update| match update {
+            let mut changes = changes.clone();
+            while store.look(&changes, &mut |update| match update {
                 Update::Upserted { summary, .. } => drop(self.0.insert((agent, summary.id.clone()), summary)),
                 Update::Gone(id) => drop(self.0.remove(&(agent, id)).expect("it was there")),
-            });
+            }) != More::Nothing
+            {
+                changes = Changes::none();
+            }
         }
     }
 }

@@ -43,6 +43,7 @@ impl Host {
             socket: folder.path().join("terminals.sock"),
             bootstrap: folder.path().join("bootstrap.json"),
             own: env!("CARGO_BIN_EXE_perry").into(),
+            ttys: folder.path().join("ttys"),
         };
         let content = Bootstrap {
             uid: "u".into(),

@@ -9,12 +9,14 @@ mod logs;
 mod pressure;
 mod relay;
 mod routes;
+mod sessions;
 
 mod ssh_agent;
 mod usage;
 
 pub use exec::Execs;
 pub use routes::router;
+pub use sessions::Sessions;
 pub use ssh_agent::Lent;
 pub use usage::Counting;
 
@@ -113,6 +115,8 @@ pub struct Shared {
     pub watchers: Arc<Semaphore>,
     /// One for each reader of logs that may still come.
     pub followers: Arc<Semaphore>,
+    /// The sessions of coding agents.
+    pub sessions: Sessions,
     /// Bytes on disk.
     pub counting: Counting,
     /// Messages to the ssh agent outside.
@@ -161,11 +165,14 @@ pub async fn serve(
     let (status_in, status) = watch::channel(first);
     let lent = Arc::<Lent>::default();
     let _lending = OnDrop(tokio::spawn(ssh_agent::lend(status.clone(), may_lend.subscribe(), Arc::clone(&lent))));
+    let (sessions, index) = Sessions::new();
+    let _index = OnDrop(tokio::spawn(index.keep(places.own.clone())));
     let (requests, mut outgoing) = mpsc::channel(8);
     let shared = Shared {
         execs: Execs::new(places.own.clone()),
         side,
         followers: Arc::new(Semaphore::new(logs::FOLLOWERS)),
+        sessions,
         counting: Counting::default(),
         lent,
         may_lend,

@@ -18,7 +18,7 @@ use serde::de::DeserializeOwned;
 use subtle::ConstantTimeEq;
 use tokio::sync::{OwnedSemaphorePermit, watch};
 
-use super::{Shared, Side, files, logs, ssh_agent, usage};
+use super::{Shared, Side, files, logs, sessions, ssh_agent, usage};
 use crate::contract::worker::{ExecRequest, ExecResponse};
 use crate::model::desired::WorkerPlan;
 use crate::model::observed::WorkerSeen;
@@ -49,6 +49,8 @@ pub fn router(shared: Arc<Shared>) -> Router {
         .route("/v1/reload", post(reload))
         .route("/v1/logs", get(logs::get))
         .route("/v1/usage", get(usage::get))
+        .route("/v1/sessions", get(sessions::watch))
+        .route("/v1/messages", get(sessions::messages))
         .route("/v1/ssh-agent", get(ssh_agent::requests))
         .route("/v1/ssh-agent/{id}", post(ssh_agent::answer))
         .route("/v1/files/{hash}", put(files::put).layer(DefaultBodyLimit::max(files::BODY)))
@@ -265,6 +267,7 @@ mod tests {
             execs,
             watchers,
             followers,
+            sessions: super::super::Sessions::new().0,
             counting,
             lent: Arc::default(),
             may_lend: watch::Sender::default(),

@@ -28,6 +28,13 @@ pub enum Changes {
     Paths(BTreeSet<PathBuf>),
 }
 
+impl Changes {
+    /// Nothing but what a look before left to be done.
+    pub fn none() -> Self {
+        Self::Paths(BTreeSet::new())
+    }
+}
+
 /// How far the latest turn is.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub enum Turn {
@@ -61,6 +68,17 @@ pub struct Summary {
     pub problem: Option<String>,
     /// The file that its process writes.
     pub file: PathBuf,
+}
+
+/// Whether there is more to look at.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum More {
+    /// Not until something changes.
+    Nothing,
+    /// What was just being written, in a moment.
+    Soon,
+    /// At once.
+    Now,
 }
 
 /// What has changed of a session.
@@ -115,8 +133,9 @@ pub trait Store: Send {
     /// What is to be watched.
     fn watched(&self) -> Vec<Watched>;
 
-    /// Looks at what may have changed; each session that has is told.
-    fn look(&mut self, changes: &Changes, tell: &mut dyn FnMut(Update));
+    /// Looks at what may have changed; each session that has is told. Whether there is more to look at: a long look is done
+    /// piece by piece, so that others have their turn in between.
+    fn look(&mut self, changes: &Changes, tell: &mut dyn FnMut(Update)) -> More;
 
     /// Messages of a session, in order; fewer than wanted where they are long.
     ///

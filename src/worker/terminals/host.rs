@@ -16,6 +16,7 @@ use crate::clock::{Clock, SystemClock};
 use crate::contract::terminal::{Create, Hello, MAIN, Size};
 use crate::contract::terminals::{Refusal, TerminalAnswer, TerminalRequest};
 use crate::model::Name;
+use crate::worker::ttys;
 
 /// Terminals at a time.
 const TERMINALS: usize = 256;
@@ -34,6 +35,8 @@ const CLIENT_MAX: usize = 64;
 pub(super) struct Host {
     pub(super) secret: String,
     pub(super) own: PathBuf,
+    /// Where it is told which terminal is on which device.
+    ttys: PathBuf,
     /// Commands without a terminal that may still be begun.
     pub(super) commands: Semaphore,
     engine: Engine,
@@ -47,10 +50,11 @@ pub(super) struct Host {
 
 impl Host {
     /// None yet. Programs are run by `OWN worker login`.
-    pub(super) fn new(secret: String, own: PathBuf, engine: Engine) -> Self {
+    pub(super) fn new(secret: String, own: PathBuf, ttys: PathBuf, engine: Engine) -> Self {
         Self {
             secret,
             own,
+            ttys,
             commands: Semaphore::new(COMMANDS),
             engine,
             terminals: RefCell::default(),
@@ -146,6 +150,7 @@ impl Host {
         let (host, scratch) = (Rc::clone(self), Rc::clone(&self.scratch));
         // One of that name that is just ending has viewers who have their own hold on it.
         self.terminals.borrow_mut().insert(terminal.name(), Rc::clone(&terminal));
+        ttys::tell(&self.ttys, terminal.tty(), Some(terminal.name().as_str()));
         tokio::task::spawn_local(async move {
             Rc::clone(&terminal).run(scratch).await;
             let id = terminal.id.clone();
@@ -157,6 +162,7 @@ impl Host {
 
     fn remember(&self, terminal: Rc<Terminal>) {
         self.terminals.borrow_mut().retain(|_, other| other.id != terminal.id);
+        ttys::tell(&self.ttys, terminal.tty(), None);
         terminal.shrink();
         self.ended.borrow_mut().push_back(terminal);
         if self.ended.borrow().len() > ENDED {
@@ -184,6 +190,7 @@ impl Host {
         let mut terminals = self.terminals.borrow_mut();
         terminals.remove(from);
         terminal.rename(to.clone());
+        ttys::tell(&self.ttys, terminal.tty(), Some(to.as_str()));
         terminals.insert(to, Rc::clone(&terminal));
         Ok(TerminalAnswer::One(terminal.told()))
     }

@@ -34,7 +34,7 @@ use tokio::task::LocalSet;
 use self::engine::Engine;
 use self::host::Host;
 use self::screen::Screen;
-use super::{WorkerError, bootstrap, fail, socket};
+use super::{WorkerError, bootstrap, fail, socket, ttys};
 use crate::contract::terminal::Size;
 use crate::contract::worker::{BOOTSTRAP, Socket};
 
@@ -57,11 +57,13 @@ pub struct Places {
     pub bootstrap: PathBuf,
     /// The executable that programs are entered through: this one.
     pub own: PathBuf,
+    /// Where it is told which terminal is on which device.
+    pub ttys: PathBuf,
 }
 
 impl Default for Places {
     fn default() -> Self {
-        Self { socket: Socket::Terminals.path(), bootstrap: BOOTSTRAP.into(), own: "/proc/self/exe".into() }
+        Self { socket: Socket::Terminals.path(), bootstrap: BOOTSTRAP.into(), own: "/proc/self/exe".into(), ttys: ttys::FOLDER.into() }
     }
 }
 
@@ -88,7 +90,9 @@ pub async fn serve(places: &Places) -> Result<(), WorkerError> {
     let mut terminate = signal(SignalKind::terminate()).map_err(WorkerError::system("await signals"))?;
     let mut replaced = signal(SignalKind::hangup()).map_err(WorkerError::system("await signals"))?;
     let listener = socket::listen(&places.socket)?;
-    let host = Rc::new(Host::new(secret, places.own.clone(), Engine::start()?));
+    // Those of a life before; without them names are missing or wrong for a while, no more.
+    let _ = ttys::clear(&places.ttys);
+    let host = Rc::new(Host::new(secret, places.own.clone(), places.ttys.clone(), Engine::start()?));
     let accepting = tokio::task::spawn_local(accept(listener, Rc::clone(&host)));
     loop {
         tokio::select! {

@@ -34,6 +34,18 @@ pub struct Home {
 }
 
 impl Home {
+    /// That of whoever runs this.
+    pub fn own() -> Self {
+        let text = |value: std::ffi::OsString| value.into_string().ok();
+        let environment = std::env::vars_os().filter_map(|(name, value)| Some((text(name)?, text(value)?)));
+        Self { folder: std::env::home_dir().unwrap_or_else(|| "/".into()), environment: environment.collect() }
+    }
+
+    /// Where what was learnt of it is written down.
+    pub fn cache(&self) -> PathBuf {
+        self.folder_of("XDG_CACHE_HOME", ".cache").join("perry/sessions.db")
+    }
+
     /// The folder that a variable names, else one in the home.
     pub fn folder_of(&self, variable: &str, usual: &str) -> PathBuf {
         let named = self.environment.get(variable).map(PathBuf::from).filter(|path| path.is_absolute());

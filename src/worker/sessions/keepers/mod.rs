@@ -6,7 +6,7 @@ mod kept;
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
-use super::store::{Changes, ReadError, Store, Summary, Turn, Update, Wanted, Watched};
+use super::store::{Changes, More, ReadError, Store, Summary, Turn, Update, Wanted, Watched};
 use super::talk::{News, Talk};
 use crate::contract::sessions::{CodingAgent, Message};
 use kept::Kept;
@@ -134,7 +134,7 @@ impl Store for Keepers {
         self.layout.watched()
     }
 
-    fn look(&mut self, changes: &Changes, tell: &mut dyn FnMut(Update)) {
+    fn look(&mut self, changes: &Changes, tell: &mut dyn FnMut(Update)) -> More {
         self.find();
         let (mut news, mut now) = self.look_at_all(*changes == Changes::Everything);
         for (_, kept) in self.kept.iter().rev() {
@@ -150,6 +150,7 @@ impl Store for Keepers {
             }
         }
         self.told = now;
+        More::Nothing
     }
 
     fn messages(&mut self, session: &str, wanted: &Wanted) -> Result<Vec<Message>, ReadError> {

@@ -4,13 +4,15 @@
 mod reading;
 mod tree;
 
+use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::SystemTime;
 
 use super::cache::Cache;
 use super::formats::{Asides, Files, Format, Home, Place};
-use super::store::{Changes, ReadError, Store, Summary, Update, Wanted, Watched};
+use super::store::{Changes, More, ReadError, Store, Summary, Update, Wanted, Watched};
 use super::talk::Key;
 use crate::contract::sessions::{CodingAgent, Message};
 use reading::Unit;
@@ -18,6 +20,9 @@ use tree::Tree;
 
 /// Bytes of all conversations that are held ready to go on; others are read from the cache when they are needed.
 const READY: usize = 4 << 20;
+
+/// Bytes that are read in one look; the rest is left for the next one.
+const AT_ONCE: u64 = 32 << 20;
 
 /// The sessions of one agent. See the module.
 pub struct Logs {
@@ -32,7 +37,13 @@ pub struct Logs {
     /// What was told of each session, and of which conversation.
     told: BTreeMap<String, (String, Summary)>,
     cache: Option<Arc<Cache>>,
+    /// Conversations that are still to be looked at, the newest first.
+    due: BTreeSet<(Reverse<Option<SystemTime>>, String)>,
+    /// Conversations that were just being written.
+    doubted: BTreeSet<String>,
     looks: u64,
+    /// Bytes that were read.
+    read: u64,
 }
 
 impl Logs {
@@ -48,7 +59,10 @@ impl Logs {
             titles: BTreeMap::new(),
             told: BTreeMap::new(),
             cache,
+            due: BTreeSet::new(),
+            doubted: BTreeSet::new(),
             looks: 0,
+            read: 0,
         };
         logs.warm_up();
         logs
@@ -85,6 +99,7 @@ impl Logs {
         if *changes == Changes::Everything {
             units.extend(self.units.keys().cloned());
         }
+        units.append(&mut self.doubted);
         (units, aside)
     }
 
@@ -112,7 +127,10 @@ impl Logs {
         let mut unit = self.units.remove(name).unwrap_or_default();
         unit.used = self.looks;
         let saved = || self.cache.as_ref()?.body(self.format.agent(), name);
-        unit.follow(self.format, &self.tree, parts, document, saved);
+        self.read += unit.follow(self.format, &self.tree, parts, document, saved);
+        if unit.is_doubted() {
+            self.doubted.insert(name.to_owned());
+        }
         self.learn_titles(name, &unit);
         self.units.insert(name.to_owned(), unit);
         self.tell(name, tell);
@@ -262,22 +280,32 @@ impl Store for Logs {
         vec![Watched { root: self.tree.root().to_owned(), depth: self.format.depth(), but: None }]
     }
 
-    fn look(&mut self, changes: &Changes, tell: &mut dyn FnMut(Update)) {
+    fn look(&mut self, changes: &Changes, tell: &mut dyn FnMut(Update)) -> More {
         self.looks += 1;
         let (affected, aside) = self.affected(changes);
         if aside || *changes == Changes::Everything {
             self.read_asides();
         }
-        let mut affected: Vec<String> = affected.into_iter().collect();
-        // The newest first: they are what somebody waits for.
-        affected.sort_by_key(|name| std::cmp::Reverse(self.files_of(name).filter_map(|path| self.tree.modified(path)).max()));
-        for name in &affected {
-            self.look_at(name, tell);
+        for name in affected {
+            // The newest first: they are what somebody waits for.
+            let modified = self.files_of(&name).filter_map(|path| self.tree.modified(path)).max();
+            self.due.insert((Reverse(modified), name));
+        }
+        let before = self.read;
+        while self.read - before < AT_ONCE
+            && let Some((_, name)) = self.due.pop_first()
+        {
+            self.look_at(&name, tell);
             self.put_away();
         }
         if aside || !self.titles.is_empty() {
             let all: Vec<String> = self.units.keys().cloned().collect();
             all.iter().for_each(|name| self.tell(name, tell));
+        }
+        match self.doubted.is_empty() {
+            _ if !self.due.is_empty() => More::Now,
+            true => More::Nothing,
+            false => More::Soon,
         }
     }
 

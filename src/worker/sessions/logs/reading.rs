@@ -98,7 +98,7 @@ impl Unit {
         std::mem::take(&mut self.news)
     }
 
-    /// Reads what is new in the files.
+    /// Reads what is new in the files; how many bytes that were.
     pub(super) fn follow(
         &mut self,
         format: &dyn Format,
@@ -106,13 +106,14 @@ impl Unit {
         parts: Vec<Part>,
         document: bool,
         saved: impl Fn() -> Option<Vec<u8>>,
-    ) {
+    ) -> u64 {
         let read = parts.last().map(|part| tree.open(&part.path));
-        let Some(read) = read else { return };
+        let Some(read) = read else { return 0 };
         let mark = read.as_ref().ok().map(Source::mark);
         if mark.is_some() && self.kept.mark == mark && self.kept.parts == parts && !self.doubted {
-            return;
+            return 0;
         }
+        let before = if self.kept.parts == parts { self.kept.offset } else { 0 };
         let result = read.and_then(|source| match document {
             true => self.take_document(format, &source, parts.clone()),
             false => self.take_log(format, tree, &source, parts.clone(), saved),
@@ -126,6 +127,7 @@ impl Unit {
                 self.kept.problem = Some(format!("it cannot be read: {error}"));
             }
         }
+        self.kept.offset.checked_sub(before).unwrap_or(self.kept.offset)
     }
 
     fn take_log(

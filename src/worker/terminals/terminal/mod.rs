@@ -204,6 +204,11 @@ impl Terminal {
         self.wake_all();
     }
 
+    /// Its device.
+    pub(in crate::worker::terminals) fn tty(&self) -> &str {
+        &self.pty.tty
+    }
+
     /// What there is to know of it.
     pub(super) fn told(&self) -> TerminalInfo {
         let program = self.pty.program();

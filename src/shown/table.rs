@@ -2,29 +2,31 @@
 
 /// Rows under a head, each column as wide as its longest text.
 #[derive(Debug)]
-pub(super) struct Table {
+pub struct Table {
     head: Vec<&'static str>,
     rows: Vec<Vec<String>>,
 }
 
 impl Table {
-    pub(super) fn new(head: &[&'static str]) -> Self {
+    /// A table without rows.
+    pub fn new(head: &[&'static str]) -> Self {
         Self { head: head.to_vec(), rows: Vec::new() }
     }
 
-    pub(super) fn row(&mut self, cells: Vec<String>) {
+    /// Adds a row.
+    pub fn row(&mut self, cells: Vec<String>) {
         self.rows.push(cells);
     }
 
     /// How wide each column must be.
-    pub(super) fn widths(&self) -> Vec<usize> {
+    pub fn widths(&self) -> Vec<usize> {
         let cells = |column: usize| self.rows.iter().filter_map(move |row| row.get(column)).map(|cell| length(cell));
         let column = |(index, head): (usize, &&str)| cells(index).max().unwrap_or(0).max(head.len());
         self.head.iter().enumerate().map(column).collect()
     }
 
     /// The head and the rows.
-    pub(super) fn render(&self) -> String {
+    pub fn render(&self) -> String {
         let widths = self.widths();
         let head: Vec<String> = self.head.iter().map(|&name| name.to_owned()).collect();
         std::iter::once(&head).chain(&self.rows).map(|row| line(row, &widths)).collect()
@@ -32,7 +34,7 @@ impl Table {
 }
 
 /// One row with columns of these widths, with a line break.
-pub(super) fn line(cells: &[String], widths: &[usize]) -> String {
+pub fn line(cells: &[String], widths: &[usize]) -> String {
     let mut text = String::new();
     for (index, cell) in cells.iter().enumerate() {
         text.push_str(cell);
