@@ -9,18 +9,22 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use anyhow::Context;
+use async_trait::async_trait;
+use futures::StreamExt;
 use tokio::signal::unix::{SignalKind, signal};
 
 use crate::api::{self, Api, Auth, Guard, Limits, Metrics, Shutdown};
 use crate::cli::LogFormat;
 use crate::clock::{Clock, SystemClock};
-use crate::contract::Table;
+use crate::contract::sessions::MessagesAsked;
+use crate::contract::{Message, Table};
 use crate::controller::{self, Controller};
 use crate::model::admission::{self, admit_outside};
 use crate::model::desired::{DOCKER_DATA, HOME};
 use crate::model::files::{AgentLock, CONFIG};
-use crate::model::{Config, LiveConfig, State, Uid};
+use crate::model::{ConditionType, Config, LiveConfig, Name, Shown, State, Uid};
 use crate::plan;
+use crate::runtime::Attach;
 use crate::runtime::docker::{self, Docker, Host};
 use crate::runtime::executable::Executable;
 use crate::runtime::secret::Key;
@@ -31,7 +35,8 @@ use crate::store::migrate::{self, FoundAdoption};
 use crate::store::sources::HostFiles;
 use crate::store::tokens::Tokens;
 use crate::store::{Admit, OsDisk, Store, StoreError, client, config, folder};
-use crate::watch::Hub;
+use crate::sessions::{self, Changes, Sessions, Workspaces};
+use crate::watch::{Hub, Subscription, WatchError};
 
 /// How long after a broken-off call to the engine, or after the agent's start, that call may still take effect. The
 /// engine's own work on a create is over in well under a second; a machine under load gets some more.
@@ -42,6 +47,8 @@ const GRACE: Duration = Duration::from_secs(10);
 const ADOPTION_POLL: Duration = Duration::from_secs(5);
 /// The folder inside the agent's that is mounted into workspaces, one folder each.
 const RUN_FOLDER: &str = "run";
+/// The index of sessions, a cache.
+const SESSIONS: &str = "sessions.db";
 
 /// Runs an agent on this folder until it is told to end, by signal or by `agent.kill`.
 ///
@@ -169,6 +176,7 @@ impl Agent {
             seed: u64::from_le_bytes(uuid::Uuid::new_v4().into_bytes()[..8].try_into()?),
         });
         let shutdown = Shutdown::new();
+        let sessions = Sessions::open(&folder.join(SESSIONS)).context("the index of sessions")?;
         let api_identity = self.api_identity(&config, listening.addresses());
         let hostname = api_identity.hostname.clone();
         let procedures = Arc::new(Api::new(api::Parts {
@@ -176,6 +184,7 @@ impl Agent {
             hub: hub.clone(),
             controller: controller.clone(),
             attach: docker.clone(),
+            sessions: sessions.clone(),
             config: self.config.clone(),
             identity: api_identity,
             clock: self.clock.clone(),
@@ -194,6 +203,8 @@ impl Agent {
             limits: Limits::default(),
             shutdown: shutdown.clone(),
         });
+        let workspaces = Inside { store: self.store.clone(), hub: hub.clone(), attach: docker.clone(), views: hub.subscribe(None).into() };
+        tokio::spawn(sessions.run(Arc::new(workspaces)));
         let looping = tokio::spawn(controller.clone().run());
         let sources = Following { folder: folder.to_owned(), sources, config: self.config.clone() };
         tokio::spawn(sources.follow(docker.clone(), controller.clone()));
@@ -232,6 +243,47 @@ fn reachable(address: SocketAddr) -> SocketAddr {
         ip => ip,
     };
     SocketAddr::new(ip, address.port())
+}
+
+/// The way of the index of sessions to workspaces.
+struct Inside {
+    store: Arc<Store>,
+    hub: Hub<Shown>,
+    attach: Arc<Docker>,
+    views: tokio::sync::Mutex<Subscription<Shown>>,
+}
+
+#[async_trait]
+impl Workspaces for Inside {
+    fn list(&self) -> Vec<sessions::Workspace> {
+        let runs = |name: &Name| {
+            self.hub.get(name.as_str()).is_some_and(|view| view.is_true(ConditionType::ContainerRunning))
+        };
+        let intent = self.store.snapshot();
+        let each = intent.workspaces.values().map(|workspace| {
+            let (uid, name) = (workspace.metadata.uid.clone(), workspace.metadata.name.clone());
+            sessions::Workspace { uid, running: runs(&name), name }
+        });
+        each.collect()
+    }
+
+    async fn changed(&self) {
+        let mut views = self.views.lock().await;
+        match views.next().await {
+            Ok(_) => {}
+            Err(WatchError::Lagged) => *views = self.hub.subscribe(None),
+            Err(WatchError::Closed) => std::future::pending().await,
+        }
+    }
+
+    async fn follow(&self, uid: &Uid) -> Result<Changes, String> {
+        let changes = self.attach.sessions(uid).await.map_err(|error| error.to_string())?;
+        Ok(changes.map(|change| change.map_err(|error| error.to_string())).boxed())
+    }
+
+    async fn messages(&self, uid: &Uid, asked: &MessagesAsked) -> Result<Vec<Message>, String> {
+        self.attach.messages(uid, asked).await.map_err(|error| error.to_string())
+    }
 }
 
 /// What may change outside the agent: files that workspaces are brought, and the settings that say which.

@@ -28,6 +28,7 @@ pub mod plan;
 pub mod queue;
 pub mod quiet;
 pub mod runtime;
+pub mod sessions;
 pub mod shown;
 pub mod store;
 pub mod watch;

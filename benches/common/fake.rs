@@ -12,6 +12,7 @@ use async_trait::async_trait;
 use perry::api::{self, Api, Auth, Door, Guard, Identity, Limits, Parts, Shutdown};
 use perry::client::Client;
 use perry::clock::{Clock, SystemClock};
+use perry::contract::sessions::{Message, MessagesAsked};
 use perry::contract::usage::Measured;
 use perry::contract::worker::{ExecRequest, ExecResponse};
 use perry::contract::{ApplyInput, Table};
@@ -19,7 +20,7 @@ use perry::controller::Controller;
 use perry::model::{Config, LiveConfig, Phase, Role, Secret, Uid};
 use perry::plan;
 use perry::runtime::fake::{Smooth, World};
-use perry::runtime::{Attach, Duplex, LogLines, LogsWanted, RuntimeError};
+use perry::runtime::{Attach, Duplex, LogLines, LogsWanted, RuntimeError, SessionChanges};
 use perry::store::audit::Audit;
 use perry::store::tokens::{Tokens, Wanted};
 use perry::store::{OsDisk, Store};
@@ -63,6 +64,7 @@ pub(crate) async fn serve(folder: &Path) -> (SocketAddr, Secret, Arc<Store>) {
         hub,
         controller: controller.clone(),
         attach: Arc::new(NoDoor),
+        sessions: perry::sessions::Sessions::open(&folder.join("sessions.db")).expect("an index"),
         config: Arc::new(LiveConfig::new(config.clone())),
         identity: Identity {
             id: "bench".to_owned(),
@@ -191,6 +193,14 @@ impl Attach for NoDoor {
     }
 
     async fn logs(&self, _: &Uid, _: LogsWanted) -> Result<LogLines, RuntimeError> {
+        Err(RuntimeError::Failed("the engine is a fake".to_owned()))
+    }
+
+    async fn sessions(&self, _: &Uid) -> Result<SessionChanges, RuntimeError> {
+        Err(RuntimeError::Failed("the engine is a fake".to_owned()))
+    }
+
+    async fn messages(&self, _: &Uid, _: &MessagesAsked) -> Result<Vec<Message>, RuntimeError> {
         Err(RuntimeError::Failed("the engine is a fake".to_owned()))
     }
 

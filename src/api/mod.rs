@@ -21,6 +21,7 @@ mod pairing;
 mod procedures;
 mod respond;
 mod rpc;
+mod sessions;
 mod socket;
 mod sse;
 mod stall;

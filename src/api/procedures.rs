@@ -18,6 +18,7 @@ use crate::controller::Handle;
 use crate::model::observed::Seen;
 use crate::model::{DiskUsage, Event, LiveConfig, Shown};
 use crate::runtime::Attach;
+use crate::sessions::Sessions;
 use crate::store::Disk;
 use crate::store::tokens::Tokens;
 use crate::watch::Hub;
@@ -39,6 +40,8 @@ pub struct Parts {
     pub controller: Arc<dyn Handle>,
     /// Commands in workspaces.
     pub attach: Arc<dyn Attach>,
+    /// Sessions of coding agents.
+    pub sessions: Sessions,
     /// The agent's settings.
     pub config: Arc<LiveConfig>,
     /// Who the agent is.
@@ -185,6 +188,26 @@ impl Procedures for Api {
 
     async fn close_terminal(&self, _: &Call, input: CloseTerminalInput) -> Result<(), ApiError> {
         self.end_terminal(input).await
+    }
+
+    async fn list_sessions(&self, call: &Call, input: SessionsInput) -> Result<Vec<SessionInfo>, ApiError> {
+        self.sessions(call, input)
+    }
+
+    async fn session_messages(&self, _: &Call, input: MessagesInput) -> Result<Vec<Message>, ApiError> {
+        self.messages(input).await
+    }
+
+    async fn search_sessions(&self, call: &Call, input: SearchInput) -> Result<Vec<SearchHit>, ApiError> {
+        self.search(call, input).await
+    }
+
+    async fn watch_sessions(
+        &self,
+        _: &Call,
+        input: WatchSessionsInput,
+    ) -> Result<Events<SessionFrame>, ApiError> {
+        self.watch_all_sessions(input)
     }
 
     async fn disk_usage(&self, _: &Call, input: NameInput) -> Result<DiskUsage, ApiError> {

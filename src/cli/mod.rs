@@ -29,6 +29,7 @@ mod prune;
 mod restart;
 mod schema;
 mod selector;
+mod sessions;
 mod shell;
 mod start;
 mod stop;
@@ -83,6 +84,8 @@ enum Verb {
     Shell(shell::Shell),
     #[command(subcommand)]
     Terminals(terminals::Terminals),
+    #[command(subcommand)]
+    Sessions(sessions::Sessions),
     Sync(sync::Sync),
     Why(why::Why),
     #[command(subcommand)]
@@ -178,6 +181,7 @@ async fn answer(verb: Verb, context: &Context) -> Outcome {
         Verb::Exec(verb) => verb.run(context).await,
         Verb::Shell(verb) => verb.run(context).await,
         Verb::Terminals(verb) => verb.run(context).await,
+        Verb::Sessions(verb) => verb.run(context).await,
         Verb::Sync(verb) => verb.run(context).await,
         Verb::Why(verb) => verb.run(context).await,
         Verb::Agent(verb) => verb.run(context).await,

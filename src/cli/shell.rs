@@ -60,34 +60,14 @@ enum End {
 impl Shell {
     pub(super) async fn run(self, context: &Context) -> Outcome {
         let client = context.client()?;
-        let size = tty::size();
-        let raw = tty::Raw::begin().ok_or_else(|| {
-            Failure::usage("stdin or stdout is no terminal")
-                .hint(format!("without one: perry exec {} -- COMMAND", self.name))
-        })?;
-        let name = self.name.clone();
-        let begun = self.begin(&client, size).await;
-        let (session, create) = match begun {
-            Ok(begun) => begun,
+        let raw = raw(&self.name)?;
+        let (name, size) = (self.name.clone(), tty::size());
+        match self.begin(&client, size).await {
+            Ok((session, create)) => look(context, client, name, session, create, raw).await,
             Err(error) => {
                 drop(raw);
-                return Err(context.failure(&client, &name, error).await);
+                Err(context.failure(&client, &name, error).await)
             }
-        };
-        let end = View { client: &client, name: &name, session, create, first: true }.run().await;
-        drop(raw);
-        match end {
-            End::Detached => {
-                context.note("left; the terminal goes on");
-                Ok(DONE)
-            }
-            End::Exit(exit) => match exit.code {
-                Some(code) => Ok(u8::try_from(code).unwrap_or(u8::MAX)),
-                None => Err(Failure::new(FAILED, exit.reason)),
-            },
-            End::Closed(reason) => Err(Failure::failed(reason)),
-            End::Failed(error) => Err(context.failure(&client, &name, error).await),
-            End::Io(error) => Err(error.into()),
         }
     }
 
@@ -110,6 +90,63 @@ impl Shell {
         };
         let made = client.create_terminal(&input).await?;
         Ok((Session::new(random, terminal).from_start(made.id), None))
+    }
+}
+
+/// A terminal to look at; it is begun where there is none of that name.
+pub(super) struct Wanted {
+    /// Its name.
+    pub(super) terminal: Name,
+    /// What it is begun with.
+    pub(super) command: Vec<String>,
+    /// Where.
+    pub(super) cwd: Option<String>,
+}
+
+impl Wanted {
+    /// One that is there.
+    pub(super) fn known(terminal: Name) -> Self {
+        Self { terminal, command: Vec::new(), cwd: None }
+    }
+}
+
+/// Shows a terminal until it ends or is left.
+pub(super) async fn show(context: &Context, client: Client, name: Name, wanted: Wanted) -> Outcome {
+    let raw = raw(&name)?;
+    let session = Session::new(uuid::Uuid::new_v4().simple().to_string(), wanted.terminal);
+    let create = Create { command: wanted.command, cwd: wanted.cwd };
+    look(context, client, name, session, Some(create), raw).await
+}
+
+fn raw(name: &Name) -> Result<tty::Raw, Failure> {
+    let begun = tty::Raw::begin().ok_or_else(|| {
+        Failure::usage("stdin or stdout is no terminal").hint(format!("without one: perry exec {name} -- COMMAND"))
+    });
+    Ok(begun??)
+}
+
+async fn look(
+    context: &Context,
+    client: Client,
+    name: Name,
+    session: Session,
+    create: Option<Create>,
+    raw: tty::Raw,
+) -> Outcome {
+    let end = View { client: &client, name: &name, session, create, first: true }.run().await;
+    drop(raw);
+    match end {
+        End::Detached => {
+            context.note("left; the terminal goes on");
+            Ok(DONE)
+        }
+        End::Exit(exit) => match exit.code {
+            Some(code) => Ok(u8::try_from(code).unwrap_or(u8::MAX)),
+            None => Err(Failure::new(FAILED, exit.reason)),
+        },
+        End::Closed(reason) => Err(Failure::failed(reason)),
+        End::Failed(error) => Err(context.failure(&client, &name, error).await),
+        End::Io(error) => Err(error.into()),
     }
 }
 

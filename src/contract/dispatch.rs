@@ -15,6 +15,7 @@ use super::input::decode;
 use super::permit::{Names, ShownTo, permit, within};
 use super::pieces::{Pieces, ToPieces};
 use super::table::{Call, Descriptor, Events, Item, Procedures, procedures};
+use super::sessions::{MessagesInput, SearchInput, SessionsInput, WatchSessionsInput};
 use super::terminals::{CloseTerminalInput, CreateTerminalInput, RenameTerminalInput};
 use super::types::*;
 use super::upkeep::{PruneInput, SetWorkerInput};

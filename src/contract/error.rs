@@ -123,6 +123,14 @@ pub enum ApiError {
         /// The terminal.
         terminal: Name,
     },
+    /// The workspace has no session of that id.
+    #[error("workspace {name} has no session {session}")]
+    NoSession {
+        /// The workspace.
+        name: Name,
+        /// The session.
+        session: String,
+    },
     /// No procedure has the path.
     #[error("there is no procedure {0:?}")]
     NoProcedure(String),
@@ -177,7 +185,9 @@ impl ApiError {
             Self::BadRequest(_) | Self::Malformed => Code::BadRequest,
             Self::Unauthorized(_) => Code::Unauthorized,
             Self::Forbidden(_) => Code::Forbidden,
-            Self::NotFound(_) | Self::NoToken(_) | Self::NoTerminal { .. } | Self::NoProcedure(_) => Code::NotFound,
+            Self::NotFound(_) | Self::NoToken(_) | Self::NoTerminal { .. } | Self::NoSession { .. } | Self::NoProcedure(_) => {
+                Code::NotFound
+            },
             Self::MethodNotSupported => Code::MethodNotSupported,
             Self::Timeout => Code::Timeout,
             Self::Conflict(_) => Code::Conflict,
@@ -210,6 +220,7 @@ impl ApiError {
                 Some(json!({ "name": name }))
             }
             Self::NoTerminal { name, terminal } => Some(json!({ "name": name, "terminal": terminal })),
+            Self::NoSession { name, session } => Some(json!({ "name": name, "session": session })),
             Self::Conflict(conflict) => serde_json::to_value(conflict).ok(),
             _ => None,
         }

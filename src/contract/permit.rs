@@ -8,6 +8,9 @@ use std::sync::Arc;
 use super::access::{ClaimInput, CreateTokenInput, NewToken, PairOffer, RevokeTokenInput, TokenInfo};
 use super::error::ApiError;
 use super::logs::LogLine;
+use super::sessions::{
+    Message, MessagesInput, SearchHit, SearchInput, SessionFrame, SessionInfo, SessionsInput, WatchSessionsInput,
+};
 use super::table::{Descriptor, Reach};
 use super::terminals::{CloseTerminalInput, CreateTerminalInput, RenameTerminalInput, TerminalInfo};
 use super::types::*;
@@ -92,6 +95,23 @@ impl Names for EventsInput {
     }
 }
 
+impl Names for MessagesInput {
+    fn names(&self) -> Result<Vec<Name>, ApiError> {
+        Ok(vec![self.workspace_name.clone()])
+    }
+}
+
+macro_rules! may_name {
+    ($($input:ty),*) => {
+        $(impl Names for $input {
+            fn names(&self) -> Result<Vec<Name>, ApiError> {
+                Ok(self.workspace_name.iter().cloned().collect())
+            }
+        })*
+    };
+}
+may_name!(SessionsInput, SearchInput, WatchSessionsInput);
+
 impl Names for ApplyInput {
     const FREE: bool = false;
 
@@ -131,10 +151,32 @@ shown_to_all!(
     NewToken,
     TerminalInfo,
     Vec<TerminalInfo>,
+    Vec<Message>,
     Vec<TokenInfo>,
     TokenInfo,
     PairOffer
 );
+
+impl ShownTo for Vec<SessionInfo> {
+    fn shown_to(mut self, caller: &Caller) -> Option<Self> {
+        self.retain(|session| caller.sees(&session.workspace_name));
+        Some(self)
+    }
+}
+
+impl ShownTo for Vec<SearchHit> {
+    fn shown_to(mut self, caller: &Caller) -> Option<Self> {
+        self.retain(|hit| caller.sees(&hit.session.workspace_name));
+        Some(self)
+    }
+}
+
+impl ShownTo for SessionFrame {
+    fn shown_to(self, caller: &Caller) -> Option<Self> {
+        let seen = self.workspace().is_none_or(|name| caller.sees(name));
+        seen.then_some(self)
+    }
+}
 
 impl ShownTo for Arc<Shown> {
     fn shown_to(self, caller: &Caller) -> Option<Self> {

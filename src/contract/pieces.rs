@@ -8,6 +8,7 @@ use serde_json::value::RawValue;
 use super::dispatch::envelope;
 use super::error::ApiError;
 use super::logs::LogLine;
+use super::sessions::SessionFrame;
 use super::types::{BuildProgress, WatchFrame};
 use super::usage::Usage;
 use crate::model::Event;
@@ -82,7 +83,7 @@ macro_rules! whole {
         })*
     };
 }
-whole!(BuildProgress, Event, LogLine, Usage);
+whole!(BuildProgress, Event, LogLine, SessionFrame, Usage);
 
 #[cfg(test)]
 mod tests {

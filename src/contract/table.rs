@@ -14,6 +14,9 @@ use schemars::{Schema, SchemaGenerator};
 use super::access::{ClaimInput, CreateTokenInput, NewToken, PairOffer, RevokeTokenInput, TokenInfo};
 use super::error::{ApiError, Code};
 use super::logs::LogLine;
+use super::sessions::{
+    Message, MessagesInput, SearchHit, SearchInput, SessionFrame, SessionInfo, SessionsInput, WatchSessionsInput,
+};
 use super::terminals::{CloseTerminalInput, CreateTerminalInput, RenameTerminalInput, TerminalInfo};
 use super::types::*;
 use super::typescript::Declarations;
@@ -68,6 +71,16 @@ macro_rules! procedures {
                 /// Ends a terminal and what runs in it, as closing its window would.
                 close_terminal(CloseTerminalInput) -> (), "terminals/close", Write, User, Workspaces,
                     [NotFound, PreconditionFailed, ServiceUnavailable];
+                /// Sessions of coding agents in all workspaces, those that went on last first; of workspaces that do not run as they
+                /// were known last.
+                list_sessions(SessionsInput) -> Vec<SessionInfo>, "sessions/list", Read, Viewer, Workspaces, [NotFound];
+                /// Messages of a session of a running workspace, in order; without a place the last ones. What they hold was
+                /// written by programs inside, and by whoever these talked to.
+                session_messages(MessagesInput) -> Vec<Message>, "sessions/messages", Read, Viewer, Workspaces,
+                    [NotFound, PreconditionFailed, ServiceUnavailable];
+                /// Messages of all sessions that hold what is looked for, the best first.
+                search_sessions(SearchInput) -> Vec<SearchHit>, "sessions/search", Read, Viewer, Workspaces,
+                    [NotFound, ServiceUnavailable];
                 /// What a workspace occupies on disk, counted now: with many files it takes a while.
                 disk_usage(NameInput) -> DiskUsage, "workspaces/disk", Read, Viewer, Workspaces,
                     [NotFound, ServiceUnavailable];
@@ -113,6 +126,10 @@ macro_rules! procedures {
                     [NotFound, PreconditionFailed, ServiceUnavailable];
                 /// What each running workspace uses: every few seconds one value for each, without end.
                 workspace_usage(NoInput) -> Usage, "workspaces/usage", Read, Viewer, Workspaces, [ServiceUnavailable];
+                /// Every session of a coding agent, and then every change: a `reset`, each session as `upserted`, a `bookmark`, and
+                /// what follows. A reader who is too slow is cut off and begins anew.
+                watch_sessions(WatchSessionsInput) -> SessionFrame, "sessions/watch", Read, Viewer, Workspaces,
+                    [NotFound, ServiceUnavailable];
                 /// Builds the agent's own image, also when there is one.
                 build_image(BuildInput) -> BuildProgress, "images/build", Write, User, Agent, [ServiceUnavailable];
             }

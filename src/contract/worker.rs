@@ -11,7 +11,7 @@
 //! | `GET /v1/ssh-agent` | a [`SshAgentRequest`] as JSON a line, as they come |
 //! | `POST /v1/ssh-agent/{id}` with the answer | 204 |
 //! | `GET /v1/sessions` | [`SessionChange`](super::sessions::SessionChange) as JSON a line, from a `reset` on; an empty line every 15 s |
-//! | `GET /v1/messages?agent=…&session=…&from=…&to=…&withTools=…` | a list of [`Message`](super::sessions::Message), fewer than asked for where they are long |
+//! | `POST /v1/messages` with a [`MessagesAsked`](super::sessions::MessagesAsked) | [`MessagesAnswer`](super::sessions::MessagesAnswer) |
 //! | `GET /v1/usage` | [`Measured`](super::usage::Measured) |
 //! | `POST /v1/exec` with an [`ExecRequest`] | [`ExecResponse`] |
 //! | `POST /v1/reload` | 202; init replaces itself and `serve` by the executable now at [`EXECUTABLE`], and reads [`BOOTSTRAP`] again. The connection ends. 500 where the executable is not fit: nothing has changed then |

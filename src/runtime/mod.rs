@@ -17,6 +17,7 @@ use async_trait::async_trait;
 use futures::Stream;
 use tokio::io::{AsyncRead, AsyncWrite};
 
+use crate::contract::sessions::{Message, MessagesAsked, SessionChange};
 use crate::contract::terminals::TerminalRequest;
 use crate::contract::usage::Measured;
 use crate::contract::worker::{ExecRequest, ExecResponse};
@@ -111,6 +112,9 @@ impl<T: AsyncRead + AsyncWrite + Send + Unpin> Duplex for T {}
 /// Lines of a log as they come.
 pub type LogLines = Pin<Box<dyn Stream<Item = Result<LogLine, RuntimeError>> + Send>>;
 
+/// What is told of sessions, as it comes.
+pub type SessionChanges = Pin<Box<dyn Stream<Item = Result<SessionChange, RuntimeError>> + Send>>;
+
 /// Which lines of a log.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct LogsWanted {
@@ -150,6 +154,18 @@ pub trait Attach: Send + Sync {
     /// # Errors
     /// It does not run, or its worker does not answer.
     async fn usage(&self, uid: &Uid) -> Result<Measured, RuntimeError>;
+
+    /// What a running workspace tells of coding agents' sessions, from a reset on. Ends with the link.
+    ///
+    /// # Errors
+    /// It does not run, or its worker does not answer.
+    async fn sessions(&self, uid: &Uid) -> Result<SessionChanges, RuntimeError>;
+
+    /// Messages of a session, in order; fewer than asked for where they are long.
+    ///
+    /// # Errors
+    /// There is no such session (`Changed`), it cannot be read (`Refused`), or nobody answers.
+    async fn messages(&self, uid: &Uid, asked: &MessagesAsked) -> Result<Vec<Message>, RuntimeError>;
 
     /// Runs a command in a workspace through its worker, over the link that is there already.
     ///

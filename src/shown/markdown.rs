@@ -66,11 +66,7 @@ impl Page {
                 self.apart();
                 self.style(if level == HeadingLevel::H1 { UNDERLINED } else { BOLD });
             }
-            Tag::BlockQuote(_) => {
-                self.apart();
-                self.quotes += 1;
-                self.margin();
-            }
+            Tag::BlockQuote(_) => self.quotes += 1,
             Tag::CodeBlock(kind) => {
                 self.apart();
                 if let CodeBlockKind::Fenced(language) = kind

@@ -4,7 +4,7 @@ use jiff::Timestamp;
 
 use super::table::Table;
 use super::{age, line, lines, markdown};
-use crate::contract::sessions::{Message, Role, Session, SessionState, ToolCall, ToolStatus};
+use crate::contract::sessions::{Message, MessageRole, Session, SessionState, ToolCall, ToolStatus};
 
 /// Lines of what a tool was given or answered that are shown.
 const TOOL_LINES: usize = 12;
@@ -72,15 +72,15 @@ pub fn messages(messages: &[Message], style: Style) -> String {
 /// A message.
 pub fn message(message: &Message, style: Style) -> String {
     let who = match message.role {
-        Role::User => "you",
-        Role::Assistant => "agent",
+        MessageRole::User => "you",
+        MessageRole::Assistant => "agent",
     };
     let at = message.timestamp.strftime("%Y-%m-%d %H:%M:%S");
     let failed = if message.is_error { " · failed" } else { "" };
     let mut text = match (style, message.role) {
         (Style::Plain, _) => format!("── {who} · {at}{failed}\n"),
-        (Style::Colored, Role::User) => format!("\x1b[1;34m── {who}\x1b[0;2m · {at}{failed}\x1b[0m\n"),
-        (Style::Colored, Role::Assistant) => format!("\x1b[1;32m── {who}\x1b[0;2m · {at}{failed}\x1b[0m\n"),
+        (Style::Colored, MessageRole::User) => format!("\x1b[1;34m── {who}\x1b[0;2m · {at}{failed}\x1b[0m\n"),
+        (Style::Colored, MessageRole::Assistant) => format!("\x1b[1;32m── {who}\x1b[0;2m · {at}{failed}\x1b[0m\n"),
     };
     if let Some(thinking) = &message.thinking {
         for part in lines(thinking).lines() {

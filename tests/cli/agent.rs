@@ -9,6 +9,7 @@ use async_trait::async_trait;
 use futures::{Stream, StreamExt, stream};
 use perry::api::{self, Api, Auth, Door, Edit, Guard, Identity, Intents, Limits, Parts, Shutdown};
 use perry::clock::{Clock, SystemClock};
+use perry::contract::sessions::{CodingAgent, Message, MessagesAsked, SessionChange};
 use perry::contract::usage::{Disk, Measured};
 use perry::contract::worker::{ExecRequest, ExecResponse};
 use perry::contract::{LogLine, Table};
@@ -17,12 +18,15 @@ use perry::model::files::{AGENT_ID, AGENT_LOCK, AgentLock, CLIENT};
 use perry::model::{Config, LiveConfig, Name, Role, Shown, State, Uid, Workspace};
 use perry::plan;
 use perry::runtime::fake::{Script, World};
-use perry::runtime::{Attach, Duplex, LogLines, LogsWanted, RuntimeError};
+use perry::runtime::{Attach, Duplex, LogLines, LogsWanted, RuntimeError, SessionChanges};
+use perry::sessions::{Changes, Sessions, Workspaces};
 use perry::store::audit::Audit;
 use perry::store::tokens::{Tokens, Wanted};
 use perry::store::{Intent, IntentError, OsDisk};
 use perry::watch::Hub;
 use tokio::sync::broadcast;
+
+use crate::told;
 
 /// Which agent it is.
 pub(crate) const ID: &str = "0f3f1c52-8a6e-4f0e-9b53-6c9a1d2e3f40";
@@ -119,6 +123,8 @@ async fn serve(
     let name = "admin".parse().expect("a name");
     let wanted = Wanted { name, role: Role::Admin, workspaces: None, allow_host: false, expires_in: None };
     let (token, _) = tokens.create(wanted).expect("made");
+    let sessions = Sessions::open(&folder.path().join("sessions.db")).expect("an index");
+    tokio::spawn(sessions.clone().run(store.clone()));
     let listening = api::listen(&config).await.expect("a free port");
     let address = listening.addresses()[0];
     let api = Api::new(Parts {
@@ -126,6 +132,7 @@ async fn serve(
         hub,
         controller: controller.clone(),
         attach: Arc::new(Echo),
+        sessions: sessions.clone(),
         config: Arc::new(LiveConfig::new(config.clone())),
         identity: Identity {
             id: ID.to_owned(),
@@ -220,6 +227,40 @@ impl Intent for Store {
     }
 }
 
+#[async_trait]
+impl Workspaces for Store {
+    fn list(&self) -> Vec<perry::sessions::Workspace> {
+        let state = self.read();
+        let each = state.workspaces.values().map(|workspace| &workspace.metadata);
+        let each = each.map(|meta| perry::sessions::Workspace {
+            uid: meta.uid.clone(),
+            name: meta.name.clone(),
+            running: true,
+        });
+        each.collect()
+    }
+
+    async fn changed(&self) {
+        // As good as being told.
+        tokio::time::sleep(std::time::Duration::from_millis(5)).await;
+    }
+
+    async fn follow(&self, _: &Uid) -> Result<Changes, String> {
+        let sessions = [(CodingAgent::Claude, "aaaa-1", 3), (CodingAgent::Codex, "bbbb-2", 120)];
+        let sessions = sessions.map(|(agent, id, count)| {
+            Ok(told::upserted(told::session(agent, id, count), Vec::new()))
+        });
+        let ends = [SessionChange::Reset, SessionChange::Bookmark].map(Ok);
+        let [reset, bookmark] = ends;
+        let all = [reset].into_iter().chain(sessions).chain([bookmark]);
+        Ok(stream::iter(all).chain(stream::pending()).boxed())
+    }
+
+    async fn messages(&self, _: &Uid, asked: &MessagesAsked) -> Result<Vec<Message>, String> {
+        Ok(told::messages(asked, if asked.session == "aaaa-1" { 3 } else { 120 }))
+    }
+}
+
 /// Commands say what they were; `false` fails.
 struct Echo;
 
@@ -244,6 +285,14 @@ impl Attach for Echo {
         let skip = lines.len().saturating_sub(wanted.tail as usize);
         let line = move |line| Ok(LogLine { source: wanted.source, from: from.to_owned(), line });
         Ok(stream::iter(lines.into_iter().skip(skip).map(line)).boxed())
+    }
+
+    async fn sessions(&self, _: &Uid) -> Result<SessionChanges, RuntimeError> {
+        Err(RuntimeError::Failed("not here".to_owned()))
+    }
+
+    async fn messages(&self, _: &Uid, asked: &MessagesAsked) -> Result<Vec<Message>, RuntimeError> {
+        Ok(told::messages(asked, if asked.session == "aaaa-1" { 3 } else { 120 }))
     }
 
     async fn usage(&self, _: &Uid) -> Result<Measured, RuntimeError> {

@@ -5,6 +5,9 @@
 mod agent;
 mod alone;
 mod openapi;
+mod sessions;
+#[path = "../common/sessions.rs"]
+mod told;
 mod tls;
 mod tokens;
 mod upkeep;

@@ -263,6 +263,23 @@ impl Procedures for Fake {
         Err(ApiError::NoTerminal { name: input.name, terminal: input.terminal })
     }
 
+    async fn list_sessions(&self, _: &Call, _: SessionsInput) -> Result<Vec<SessionInfo>, ApiError> {
+        Ok(Vec::new())
+    }
+
+    async fn session_messages(&self, _: &Call, input: MessagesInput) -> Result<Vec<Message>, ApiError> {
+        Err(ApiError::NoSession { name: input.workspace_name, session: input.session_id })
+    }
+
+    async fn search_sessions(&self, _: &Call, _: SearchInput) -> Result<Vec<SearchHit>, ApiError> {
+        Ok(Vec::new())
+    }
+
+    async fn watch_sessions(&self, _: &Call, _: WatchSessionsInput) -> Result<Events<SessionFrame>, ApiError> {
+        let frames = [SessionFrame::Reset, SessionFrame::Bookmark].map(|value| Ok(Item { id: None, value }));
+        Ok(stream::iter(frames).boxed())
+    }
+
     async fn list_workspaces(&self, _: &Call, _: NoInput) -> Result<Vec<Arc<Shown>>, ApiError> {
         Ok(self.hub.list().0)
     }

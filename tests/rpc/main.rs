@@ -13,12 +13,15 @@ mod procedures;
 mod raw;
 mod reference;
 mod rules;
+mod sessions;
 mod socket;
 mod stall;
 mod stock_client;
 mod streams;
 mod terminal;
 mod typescript;
+#[path = "../common/sessions.rs"]
+mod told;
 mod vectors;
 mod wire;
 mod world;

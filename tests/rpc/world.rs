@@ -9,6 +9,7 @@ use futures::{StreamExt as _, stream};
 use jiff::Timestamp;
 use perry::api::{Api, Edit, Identity, Intents, Parts, Shutdown};
 use perry::clock::{Clock, ManualClock};
+use perry::contract::sessions::{Message, MessagesAsked, SessionChange};
 use perry::contract::terminal::put_frame;
 use perry::contract::terminals::{TerminalAnswer, TerminalInfo, TerminalRequest};
 use perry::contract::usage::Measured;
@@ -17,13 +18,16 @@ use perry::contract::{Call, LogLine};
 use perry::controller::{Handle, Preview, PruneError, Pruned, Stats};
 use perry::model::observed::{EngineSeen, FileFault, Seen};
 use perry::model::{Action, Caller, DiskUsage, Event, Name, Role, Shown, State, Uid, Variant, View, Workspace};
-use perry::runtime::{Attach, Duplex, LogLines, LogsWanted, Orphans, RuntimeError};
+use perry::runtime::{Attach, Duplex, LogLines, LogsWanted, Orphans, RuntimeError, SessionChanges};
+use perry::sessions::{self, Changes, Sessions, Workspaces};
 use perry::store::tokens::Tokens;
 use perry::store::{IntentError, SimDisk};
 use perry::watch::Hub;
 use serde_json::json;
 use tokio::io::AsyncWriteExt as _;
 use tokio::sync::{Notify, Semaphore, broadcast};
+
+use crate::told;
 
 type Looked = Box<dyn Fn(&Workspace) -> Preview + Send + Sync>;
 type Synced = Box<dyn Fn(&Workspace) -> Result<Vec<FileFault>, String> + Send + Sync>;
@@ -63,6 +67,10 @@ pub(crate) struct World {
     pub(crate) shutdown: Shutdown,
     pub(crate) disk: SimDisk,
     pub(crate) tokens: Arc<Tokens>,
+    /// What each workspace that runs tells of sessions, from the beginning on.
+    pub(crate) told: broadcast::Sender<SessionChange>,
+    pub(crate) sessions: Sessions,
+    _folder: tempfile::TempDir,
     /// The engine gives Docker inside without privileges.
     pub(crate) isolates: AtomicBool,
 }
@@ -90,7 +98,11 @@ pub(crate) fn world() -> (Arc<World>, Api) {
     let nothing = |_: &Workspace| Preview { actions: Vec::new(), blocked: None, replaces: Some(false) };
     let (disk, clock) = (SimDisk::new(), ManualClock::default());
     let tokens = Tokens::open(Box::new(disk.clone()), Arc::new(clock.clone())).expect("none yet");
+    let folder = tempfile::tempdir().expect("a folder");
     let world = Arc::new(World {
+        told: broadcast::Sender::new(64),
+        sessions: Sessions::open(&folder.path().join("sessions.db")).expect("an index"),
+        _folder: folder,
         disk,
         tokens: Arc::new(tokens),
         isolates: AtomicBool::new(false),
@@ -123,6 +135,7 @@ pub(crate) fn world() -> (Arc<World>, Api) {
         hub: world.hub.clone(),
         controller: Arc::new(Door(world.clone())),
         attach: Arc::new(door),
+        sessions: world.sessions.clone(),
         config: Arc::default(),
         identity: Identity {
             id: "agent".to_owned(),
@@ -141,6 +154,11 @@ pub(crate) fn world() -> (Arc<World>, Api) {
 impl World {
     pub(crate) fn intent(&self, text: &str) -> Option<Arc<Workspace>> {
         self.state.lock().expect("state").workspaces.get(&name(text)).cloned()
+    }
+
+    /// Has the index of sessions follow the workspaces.
+    pub(crate) fn follow_sessions(self: &Arc<Self>) {
+        tokio::spawn(self.sessions.clone().run(Arc::new(Door(self.clone()))));
     }
 
     pub(crate) fn commits(&self) -> usize {
@@ -284,6 +302,42 @@ impl Handle for Door {
 }
 
 #[async_trait]
+impl Workspaces for Door {
+    fn list(&self) -> Vec<sessions::Workspace> {
+        let state = self.0.state.lock().expect("state").clone();
+        let runs = |name: &Name| {
+            let view = self.0.hub.get(name.as_str());
+            view.is_some_and(|view| view.is_true(perry::model::ConditionType::ContainerRunning))
+        };
+        let each = state.workspaces.values().map(|workspace| &workspace.metadata);
+        let each = each.map(|meta| sessions::Workspace {
+            uid: meta.uid.clone(),
+            name: meta.name.clone(),
+            running: runs(&meta.name),
+        });
+        each.collect()
+    }
+
+    async fn changed(&self) {
+        // As good as being told.
+        tokio::time::sleep(std::time::Duration::from_millis(5)).await;
+    }
+
+    async fn follow(&self, _: &Uid) -> Result<Changes, String> {
+        let changes = self.0.told.subscribe();
+        let next = |mut changes: broadcast::Receiver<SessionChange>| async {
+            let change = changes.recv().await.ok()?;
+            Some((Ok(change), changes))
+        };
+        Ok(stream::unfold(changes, next).boxed())
+    }
+
+    async fn messages(&self, _: &Uid, asked: &MessagesAsked) -> Result<Vec<Message>, String> {
+        Ok(told::messages(asked, 4))
+    }
+}
+
+#[async_trait]
 impl Attach for Door {
     async fn logs(&self, _: &Uid, wanted: LogsWanted) -> Result<LogLines, RuntimeError> {
         let lines = self.0.log.lock().expect("log").clone().ok_or(RuntimeError::Changed("none".to_owned()))?;
@@ -293,6 +347,18 @@ impl Attach for Door {
         let lines = lines.into_iter().skip(skip).map(move |line| Ok(LogLine { source, from: from.clone(), line }));
         let rest = if wanted.follow { stream::pending().boxed() } else { stream::empty().boxed() };
         Ok(stream::iter(lines).chain(rest).boxed())
+    }
+
+    async fn sessions(&self, _: &Uid) -> Result<SessionChanges, RuntimeError> {
+        Err(RuntimeError::Failed("not here".to_owned()))
+    }
+
+    async fn messages(&self, _: &Uid, asked: &MessagesAsked) -> Result<Vec<Message>, RuntimeError> {
+        match asked.session.as_str() {
+            "gone" => Err(RuntimeError::Changed("gone".to_owned())),
+            "odd" => Err(RuntimeError::Refused("no record in it is known".to_owned())),
+            _ => Ok(told::messages(asked, 120)),
+        }
     }
 
     async fn usage(&self, _: &Uid) -> Result<Measured, RuntimeError> {

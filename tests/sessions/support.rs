@@ -1,12 +1,13 @@
 //! Fixtures, and stores over copies of them.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use perry::contract::sessions::{Message, ToolStatus};
+use perry::contract::sessions::{Message, ToolDetail, ToolStatus};
 use perry::worker::sessions::formats::Home;
 use perry::worker::sessions::store::{Changes, More, Store, Summary, Update, Wanted};
+use perry::worker::sessions::talk::News;
 use serde_json::{Value, json};
 
 /// A home that an agent wrote into, and what is to be found in it.
@@ -57,23 +58,81 @@ pub(crate) fn home(folder: &Path) -> Home {
     Home { folder: folder.canonicalize().expect("a folder"), environment: BTreeMap::new() }
 }
 
-/// All that stores told, as one who listens knows it.
+/// All that stores told, as one who listens knows it: the sessions, and the messages that news led to read.
 #[derive(Default)]
-pub(crate) struct Known(pub(crate) BTreeMap<(&'static str, String), Summary>);
+pub(crate) struct Known {
+    pub(crate) sessions: BTreeMap<(&'static str, String), Summary>,
+    pub(crate) messages: BTreeMap<(&'static str, String), Vec<Message>>,
+    /// Those that were known in another life of the stores, and were not told in this one.
+    unconfirmed: BTreeSet<(&'static str, String)>,
+}
 
 impl Known {
+    /// The stores are begun anew: they tell of all there is once more.
+    pub(crate) fn begin(&mut self, stores: &mut [Box<dyn Store>]) {
+        self.unconfirmed = self.sessions.keys().cloned().collect();
+        self.look(stores, &Changes::Everything);
+        for gone in std::mem::take(&mut self.unconfirmed) {
+            self.sessions.remove(&gone);
+            self.messages.remove(&gone);
+        }
+    }
+
+    /// Looks until there is nothing more to look at.
     pub(crate) fn look(&mut self, stores: &mut [Box<dyn Store>], changes: &Changes) {
         for store in stores {
-            let agent = store.agent().name();
             let mut changes = changes.clone();
-            while store.look(&changes, &mut |update| match update {
-                Update::Upserted { summary, .. } => drop(self.0.insert((agent, summary.id.clone()), summary)),
-                Update::Gone(id) => drop(self.0.remove(&(agent, id)).expect("it was there")),
-            }) != More::Nothing
-            {
+            loop {
+                let mut updates = Vec::new();
+                let more = store.look(&changes, &mut |update| updates.push(update));
+                updates.into_iter().for_each(|update| self.take(store, update));
+                if more != More::Now {
+                    break;
+                }
                 changes = Changes::none();
             }
         }
+    }
+
+    fn take(&mut self, store: &mut Box<dyn Store>, update: Update) {
+        let agent = store.agent().name();
+        let (summary, news) = match update {
+            Update::Upserted { summary, news } => (summary, news),
+            Update::Gone(id) => {
+                let key = (agent, id);
+                self.sessions.remove(&key).expect("it was there");
+                self.messages.remove(&key);
+                return;
+            }
+        };
+        let key = (agent, summary.id.clone());
+        let messages = self.messages.entry(key.clone()).or_default();
+        let mut read = |from, to| {
+            let wanted = Wanted { from, to, tools: ToolDetail::None };
+            // What was rewritten since is told by the next look.
+            store.messages(&summary.id, &wanted).unwrap_or_default()
+        };
+        // What is new is told of what this life of the stores knew; of what another one told only whether it is the same.
+        let news = match (self.unconfirmed.remove(&key), self.sessions.get(&key)) {
+            (true, Some(before)) if before.revision == summary.revision => Vec::new(),
+            (true, _) => vec![News::Truncated(0), News::Appended(0)],
+            (false, _) => news,
+        };
+        for news in news {
+            match news {
+                News::Truncated(to) => messages.truncate(to as usize),
+                News::Replaced(index) => {
+                    let read = read(index, index + 1);
+                    messages[index as usize] = read.into_iter().next().expect("one that was there");
+                }
+                News::Appended(from) => {
+                    assert_eq!(messages.len(), from as usize, "no gap");
+                    messages.extend(read(from, u32::MAX));
+                }
+            }
+        }
+        assert_eq!(messages.len(), summary.count as usize, "news lead to what is there");
+        self.sessions.insert(key, summary);
     }
 }
 
@@ -81,16 +140,22 @@ impl Known {
 pub(crate) fn found(stores: &mut [Box<dyn Store>]) -> Vec<Value> {
     let mut known = Known::default();
     known.look(stores, &Changes::Everything);
-    let mut sessions: Vec<((&str, String), Summary)> = known.0.into_iter().collect();
+    shown(&known, stores)
+}
+
+/// What is known of stores, in the same form.
+pub(crate) fn shown(known: &Known, stores: &mut [Box<dyn Store>]) -> Vec<Value> {
+    let mut sessions: Vec<((&str, String), Summary)> = known.sessions.clone().into_iter().collect();
     sessions.sort_by(|(_, one), (_, other)| other.last.cmp(&one.last).then(one.id.cmp(&other.id)));
     let mut all = Vec::new();
     for ((agent, id), summary) in sessions {
         let store = stores.iter_mut().filter(|store| store.agent().name() == agent);
-        let wanted = Wanted { from: 0, to: u32::MAX, with_tools: false };
+        let wanted = Wanted { from: 0, to: u32::MAX, tools: ToolDetail::None };
         let messages = store.filter_map(|store| store.messages(&id, &wanted).ok()).next().expect("its messages");
         assert_eq!(messages.len(), summary.count as usize, "{agent} {id}");
+        assert_eq!(known.messages.get(&(agent, id.clone())), Some(&messages), "news led to what is read whole");
         let last = jiff::Timestamp::from_millisecond(summary.last).expect("a time");
-        let messages: Vec<Value> = messages.iter().map(shown).collect();
+        let messages: Vec<Value> = messages.iter().map(said).collect();
         all.push(json!({
             "id": id, "agent": agent, "title": summary.title, "messageCount": summary.count,
             "lastActivity": format!("{last:.3}"), "cwd": summary.cwd, "messages": messages,
@@ -99,7 +164,7 @@ pub(crate) fn found(stores: &mut [Box<dyn Store>]) -> Vec<Value> {
     all
 }
 
-fn shown(message: &Message) -> Value {
+fn said(message: &Message) -> Value {
     let status = |status| match status {
         ToolStatus::Ok => "ok",
         ToolStatus::Error => "error",

@@ -46,7 +46,8 @@ use super::folder::Folder;
 use super::hints::Hints;
 use super::link::Links;
 use super::secret::Key;
-use super::{Attach, Duplex, Hint, LogLines, LogsWanted, Orphans, Progress, Runtime, RuntimeError};
+use super::{Attach, Duplex, Hint, LogLines, LogsWanted, Orphans, Progress, Runtime, RuntimeError, SessionChanges};
+use crate::contract::sessions::{Message, MessagesAsked};
 use crate::contract::terminals::TerminalRequest;
 use crate::contract::usage::Measured;
 use crate::contract::worker::{ExecRequest, ExecResponse};
@@ -209,6 +210,14 @@ impl Attach for Docker {
 
     async fn usage(&self, uid: &Uid) -> Result<Measured, RuntimeError> {
         self.links.usage(uid).await
+    }
+
+    async fn sessions(&self, uid: &Uid) -> Result<SessionChanges, RuntimeError> {
+        self.links.sessions(uid).await
+    }
+
+    async fn messages(&self, uid: &Uid, asked: &MessagesAsked) -> Result<Vec<Message>, RuntimeError> {
+        self.links.messages(uid, asked).await
     }
 
     async fn exec(&self, uid: &Uid, request: ExecRequest) -> Result<ExecResponse, RuntimeError> {

@@ -19,8 +19,8 @@ const ANSWER_LIMIT: Duration = Duration::from_secs(10);
 /// How often a silent peer is asked whether it is still there, and how long it has to say so.
 const PING_INTERVAL: Duration = Duration::from_secs(20);
 const PING_LIMIT: Duration = Duration::from_secs(10);
-/// The longest answer, in bytes: two outputs of 1 MiB, each byte written as `\u0000`.
-const ANSWER_MAX: usize = 13 << 20;
+/// The longest answer, in bytes: a page of messages, each byte written as `\u0000`.
+const ANSWER_MAX: usize = 32 << 20;
 /// The longest line of a watch, in bytes.
 const LINE_MAX: usize = 64 << 10;
 /// The longest text of an error, in bytes.

@@ -23,8 +23,9 @@ use self::client::{Client, Lines};
 use self::keeper::State;
 use super::hints::Hints;
 use super::secret::Key;
-use super::{Duplex, LogLines, LogsWanted, RuntimeError};
+use super::{Duplex, LogLines, LogsWanted, RuntimeError, SessionChanges};
 use crate::contract::LogLine;
+use crate::contract::sessions::{Message, MessagesAnswer, MessagesAsked, SessionChange};
 use crate::contract::terminal::put_frame;
 use crate::contract::terminals::{Opening, TerminalRequest};
 use crate::contract::usage::Measured;
@@ -37,6 +38,8 @@ use crate::model::{Name, Uid};
 const LINK_LIMIT: Duration = Duration::from_secs(5);
 /// How long files may take on their way, and to be written.
 const BRING_LIMIT: Duration = Duration::from_secs(40);
+/// How long messages may take: a log of gigabytes may have to be read for them.
+const MESSAGES_LIMIT: Duration = Duration::from_secs(70);
 /// What a command's own timeout is exceeded by before the link is blamed.
 const EXEC_SLACK: Duration = Duration::from_secs(15);
 
@@ -225,6 +228,35 @@ impl Links {
             }
         };
         Ok(stream::unfold(lines, next).boxed())
+    }
+
+    /// What the worker tells of sessions.
+    ///
+    /// # Errors
+    /// The worker does not answer.
+    pub async fn sessions(&self, uid: &Uid) -> Result<SessionChanges, RuntimeError> {
+        let lines = self.client(uid).await?.lines("/v1/sessions").await?;
+        let next = |mut lines: Lines| async move {
+            match lines.next::<SessionChange>().await {
+                Ok(change) => Some((Ok(change?), lines)),
+                Err(error) => Some((Err(error.into()), lines)),
+            }
+        };
+        Ok(stream::unfold(lines, next).boxed())
+    }
+
+    /// Messages of a session.
+    ///
+    /// # Errors
+    /// There is no such session, it cannot be read, or the worker does not answer.
+    pub async fn messages(&self, uid: &Uid, asked: &MessagesAsked) -> Result<Vec<Message>, RuntimeError> {
+        let body = serde_json::to_vec(asked).expect("what is asked has only texts for keys");
+        let answer = self.client(uid).await?.request(Method::POST, "/v1/messages", body.into(), Some(MESSAGES_LIMIT)).await?;
+        match understood(&answer)? {
+            MessagesAnswer::Messages(messages) => Ok(messages),
+            MessagesAnswer::Unknown => Err(RuntimeError::Changed("there is no such session".to_owned())),
+            MessagesAnswer::Unreadable(why) => Err(RuntimeError::Refused(why)),
+        }
     }
 
     /// What a workspace uses now.

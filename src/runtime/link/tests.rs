@@ -266,7 +266,7 @@ async fn what_a_worker_refuses_or_fails_at_is_told_apart() {
     set(200, b"no JSON");
     let request = ExecRequest { command: vec!["true".to_owned()], timeout: None };
     links.exec(&owner().uid, &request).await.expect_err("no JSON");
-    set(200, &vec![b' '; 14 << 20]);
+    set(200, &vec![b' '; 33 << 20]);
     let error = links.exec(&owner().uid, &request).await.expect_err("too long");
     assert!(error.to_string().contains("limit"), "{error}");
     worker.dies.store(true, Ordering::Relaxed);

@@ -50,7 +50,7 @@ pub fn router(shared: Arc<Shared>) -> Router {
         .route("/v1/logs", get(logs::get))
         .route("/v1/usage", get(usage::get))
         .route("/v1/sessions", get(sessions::watch))
-        .route("/v1/messages", get(sessions::messages))
+        .route("/v1/messages", post(sessions::messages))
         .route("/v1/ssh-agent", get(ssh_agent::requests))
         .route("/v1/ssh-agent/{id}", post(ssh_agent::answer))
         .route("/v1/files/{hash}", put(files::put).layer(DefaultBodyLimit::max(files::BODY)))
@@ -127,11 +127,11 @@ impl Watcher {
 }
 
 /// A body as JSON; what is wrong with it names the field.
-fn parse<T: DeserializeOwned>(body: &[u8]) -> Result<T, Refusal> {
+pub(super) fn parse<T: DeserializeOwned>(body: &[u8]) -> Result<T, Refusal> {
     serde_json::from_slice(body).map_err(|error| (StatusCode::BAD_REQUEST, error.to_string()))
 }
 
-fn internal(message: impl Into<String>) -> Refusal {
+pub(super) fn internal(message: impl Into<String>) -> Refusal {
     (StatusCode::INTERNAL_SERVER_ERROR, message.into())
 }
 

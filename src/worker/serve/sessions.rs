@@ -9,19 +9,19 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use axum::body::{Body, Bytes};
-use axum::extract::{Query, State};
+use axum::extract::State;
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Json, Response};
 use futures::stream;
-use serde::Deserialize;
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
 use tokio::process::{Child, ChildStdin, Command};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, broadcast, mpsc, oneshot};
 
 use super::Shared;
-use super::routes::Refusal;
-use crate::contract::sessions::{CodingAgent, Message, PAGE_MAX, Session, SessionChange};
-use crate::worker::sessions::link::{Fault, Question, Word};
+use super::routes::{Refusal, internal, parse};
+use crate::clock::{Clock, SystemClock};
+use crate::contract::sessions::{CodingAgent, MessagesAnswer, MessagesAsked, PAGE_MAX, Session, SessionChange};
+use crate::worker::sessions::link::{Question, Word};
 
 /// Watchers at a time.
 const WATCHERS: usize = 64;
@@ -40,12 +40,12 @@ const LASTED: Duration = Duration::from_secs(60);
 /// A watcher hears at least this often, if only an empty line.
 const HEARTBEAT: Duration = Duration::from_secs(15);
 
-type Answer = oneshot::Sender<Result<Vec<Message>, Fault>>;
+type Answer = oneshot::Sender<MessagesAnswer>;
 
 /// What is known of the sessions, and whom to ask for more.
 pub struct Sessions {
     known: Arc<Mutex<Known>>,
-    questions: mpsc::Sender<(Question, Answer)>,
+    questions: mpsc::Sender<(MessagesAsked, Answer)>,
     watchers: Arc<Semaphore>,
 }
 
@@ -59,7 +59,7 @@ struct Known {
 /// The index's keeper.
 pub(super) struct Index {
     known: Arc<Mutex<Known>>,
-    questions: mpsc::Receiver<(Question, Answer)>,
+    questions: mpsc::Receiver<(MessagesAsked, Answer)>,
 }
 
 impl Sessions {
@@ -112,21 +112,22 @@ impl Known {
 impl Index {
     /// Runs the index, again and again. `own` is the executable that it is.
     pub(super) async fn keep(mut self, own: PathBuf) {
-        let mut pause = ANEW.0;
+        let (clock, mut pause) = (SystemClock::new(), ANEW.0);
         loop {
-            let began = tokio::time::Instant::now();
+            let began = clock.monotonic();
             lock(&self.known).take(SessionChange::Reset);
             if let Ok(child) = begin(&own) {
                 self.follow(child).await;
             }
-            pause = if began.elapsed() > LASTED { ANEW.0 } else { (pause * 2).min(ANEW.1) };
+            pause = if clock.monotonic() - began > LASTED { ANEW.0 } else { (pause * 2).min(ANEW.1) };
             let waited = tokio::time::sleep(pause);
             let mut waited = std::pin::pin!(waited);
             loop {
                 tokio::select! {
                     () = &mut waited => break,
                     asked = self.questions.recv() => match asked {
-                        Some((_, answer)) => drop(answer.send(Err(Fault::Unreadable("the index is being begun anew".to_owned())))),
+                        // Whoever asked is told by the end of it.
+                        Some((_, answer)) => drop(answer),
                         None => return,
                     },
                 }
@@ -150,10 +151,10 @@ impl Index {
                     }
                     match serde_json::from_slice(&text) {
                         Ok(Word::Change(change)) => lock(&self.known).take(change),
-                        Ok(Word::Answer { id, messages }) => {
-                            if let Some(answer) = waiting.remove(&id) {
+                        Ok(Word::Answer { id, answer }) => {
+                            if let Some(asked) = waiting.remove(&id) {
                                 // Whoever asked may be gone.
-                                let _ = answer.send(messages);
+                                let _ = asked.send(answer);
                             }
                         }
                         Err(_) => break,
@@ -162,12 +163,11 @@ impl Index {
                     stdout.set_limit(LINE);
                 }
                 asked = self.questions.recv() => {
-                    let Some((mut question, answer)) = asked else { break };
+                    let Some((asked, answer)) = asked else { break };
                     next += 1;
-                    question.id = next;
                     waiting.retain(|_, answer| !answer.is_closed());
                     waiting.insert(next, answer);
-                    if ask(&mut stdin, &question).await.is_err() {
+                    if ask(&mut stdin, &Question { id: next, asked }).await.is_err() {
                         break;
                     }
                 }
@@ -226,34 +226,16 @@ pub(super) async fn watch(State(shared): State<Arc<Shared>>) -> Result<Response,
     Ok(([(header::CONTENT_TYPE, "application/x-ndjson")], Body::from_stream(lines)).into_response())
 }
 
-/// What is asked for.
-#[derive(Debug, Deserialize)]
-#[serde(rename_all = "camelCase", deny_unknown_fields)]
-pub(super) struct Wanted {
-    agent: CodingAgent,
-    session: String,
-    from: u32,
-    to: u32,
-    #[serde(default)]
-    with_tools: bool,
-}
-
-/// `GET /v1/messages`: messages of a session.
-pub(super) async fn messages(
-    State(shared): State<Arc<Shared>>,
-    Query(wanted): Query<Wanted>,
-) -> Result<Json<Vec<Message>>, Refusal> {
-    let Wanted { agent, session, from, to, with_tools } = wanted;
-    let to = to.min(from.saturating_add(PAGE_MAX));
+/// `POST /v1/messages`: messages of a session.
+pub(super) async fn messages(State(shared): State<Arc<Shared>>, body: Bytes) -> Result<Json<MessagesAnswer>, Refusal> {
+    let mut asked: MessagesAsked = parse(&body)?;
+    asked.to = asked.to.min(asked.from.saturating_add(PAGE_MAX));
     let (answer, answered) = oneshot::channel();
-    let question = Question { id: 0, agent, session, from, to, with_tools };
     let busy = |_| (StatusCode::TOO_MANY_REQUESTS, "too many ask for messages; try again in a moment".to_owned());
-    shared.sessions.questions.try_send((question, answer)).map_err(busy)?;
+    shared.sessions.questions.try_send((asked, answer)).map_err(busy)?;
     match tokio::time::timeout(ANSWER, answered).await {
-        Ok(Ok(Ok(messages))) => Ok(Json(messages)),
-        Ok(Ok(Err(Fault::Unknown))) => Err((StatusCode::NOT_FOUND, "there is no such session".to_owned())),
-        Ok(Ok(Err(Fault::Unreadable(why)))) => Err((StatusCode::UNPROCESSABLE_ENTITY, why)),
-        Ok(Err(_)) => Err((StatusCode::INTERNAL_SERVER_ERROR, "the index of sessions has ended".to_owned())),
-        Err(_) => Err((StatusCode::INTERNAL_SERVER_ERROR, "the index of sessions does not answer".to_owned())),
+        Ok(Ok(answer)) => Ok(Json(answer)),
+        Ok(Err(_)) => Err(internal("the index of sessions has ended; it is begun anew")),
+        Err(_) => Err(internal("the index of sessions does not answer")),
     }
 }

@@ -12,7 +12,7 @@ use super::index::{Index, Places};
 use super::serve;
 use super::store::{Changes, More, ReadError, Wanted};
 use crate::clock::{Clock, SystemClock};
-use crate::contract::sessions::{CodingAgent, PAGE_MAX, Session};
+use crate::contract::sessions::{CodingAgent, PAGE_MAX, Session, ToolDetail};
 use crate::shown::transcript::{self, Style};
 
 const HELP: &str = "\
@@ -52,19 +52,19 @@ struct Request {
     /// Messages of this one; else the list.
     session: Option<String>,
     agent: Option<CodingAgent>,
-    tools: bool,
+    tools: ToolDetail,
     json: bool,
 }
 
 impl Request {
     fn read(words: &[&str]) -> Result<Self, String> {
         let (verb, mut rest) = words.split_first().ok_or("say what: list or messages ID")?;
-        let mut request = Self { session: None, agent: None, tools: false, json: false };
+        let mut request = Self { session: None, agent: None, tools: ToolDetail::None, json: false };
         while let Some((word, more)) = rest.split_first() {
             rest = more;
             match *word {
                 "--json" => request.json = true,
-                "--tools" if *verb == "messages" => request.tools = true,
+                "--tools" if *verb == "messages" => request.tools = ToolDetail::Whole,
                 "--agent" if *verb == "messages" => {
                     let (name, more) = rest.split_first().ok_or("--agent needs a name")?;
                     let found = CodingAgent::ALL.into_iter().find(|agent| agent.name() == *name);
@@ -115,7 +115,7 @@ impl Request {
         let mut all = Vec::new();
         let mut from = 0;
         loop {
-            let wanted = Wanted { from, to: from + PAGE_MAX, with_tools: self.tools };
+            let wanted = Wanted { from, to: from + PAGE_MAX, tools: self.tools };
             match index.messages(session.agent, &session.session_id, &wanted) {
                 Ok(page) if page.is_empty() => break,
                 Ok(page) => {
@@ -166,10 +166,10 @@ mod tests {
     #[test]
     fn arguments_are_read_and_what_is_wrong_is_named() {
         let read = |line: &str| Request::read(&line.split_whitespace().collect::<Vec<_>>());
-        let list = Request { session: None, agent: None, tools: false, json: true };
+        let list = Request { session: None, agent: None, tools: ToolDetail::None, json: true };
         assert_eq!(read("list --json"), Ok(list));
         let messages = read("messages abc --agent pi --tools").expect("right");
-        assert_eq!((messages.session.as_deref(), messages.agent, messages.tools), (Some("abc"), Some(CodingAgent::Pi), true));
+        assert_eq!((messages.session.as_deref(), messages.agent, messages.tools), (Some("abc"), Some(CodingAgent::Pi), ToolDetail::Whole));
         for (wrong, said) in [
             ("", "list or messages"),
             ("messages", "which session"),

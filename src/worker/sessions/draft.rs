@@ -7,25 +7,29 @@ use serde_json::value::RawValue;
 
 use super::talk::{Key, Slot};
 use super::text;
-use crate::contract::sessions::{Message, Role, TEXT_MAX, TOOL_TEXT_MAX, ToolCall, ToolStatus};
+use crate::contract::sessions::{Message, MessageRole, TEXT_MAX, TOOL_TEXT_MAX, ToolCall, ToolDetail, ToolStatus};
 
 /// Tools of one message at most; what calls more is cut.
 const TOOLS: usize = 1000;
+/// Bytes of what all tools of one message were given and answered.
+const TOOL_TEXTS: usize = 2 << 20;
 
 /// A message on its way. Formats fill it, record by record.
 #[derive(Debug)]
 pub struct Draft {
     /// The key of the message that is wanted: a record may tell of several.
     pub key: Key,
-    with_tools: bool,
+    tools: ToolDetail,
     message: Message,
+    /// What is left of [`TOOL_TEXTS`].
+    room: usize,
     /// Outcomes of calls that are not known yet.
     early: HashMap<String, ToolStatus>,
 }
 
 impl Draft {
     /// An empty one for a message; what tools were given and answered only where that is asked for.
-    pub fn new(index: u32, slot: &Slot, with_tools: bool) -> Self {
+    pub fn new(index: u32, slot: &Slot, tools: ToolDetail) -> Self {
         let timestamp = Timestamp::from_millisecond(slot.first).unwrap_or(Timestamp::UNIX_EPOCH);
         let message = Message {
             index,
@@ -38,11 +42,11 @@ impl Draft {
             truncated: false,
             timestamp,
         };
-        Self { key: slot.key, with_tools, message, early: HashMap::new() }
+        Self { key: slot.key, tools, message, room: TOOL_TEXTS, early: HashMap::new() }
     }
 
     /// Whose message it is.
-    pub fn role(&self) -> Role {
+    pub fn role(&self) -> MessageRole {
         self.message.role
     }
 
@@ -57,6 +61,7 @@ impl Draft {
         (message.text, message.thinking) = (String::new(), None);
         message.tools.clear();
         (message.is_error, message.truncated) = (false, false);
+        self.room = TOOL_TEXTS;
     }
 
     /// The agent's name of the message; the first one counts.
@@ -92,10 +97,9 @@ impl Draft {
         if self.message.tools.len() > TOOLS {
             self.message.tools.truncate(TOOLS);
             self.message.truncated = true;
-        } else if self.with_tools && input.is_some() {
-            let (input, cut) = limited(input);
+        } else if self.tools >= ToolDetail::Input && input.is_some() {
+            let input = input.map(|input| self.limited(input));
             self.message.tools[at].input = input;
-            self.message.truncated |= cut;
         }
     }
 
@@ -111,14 +115,20 @@ impl Draft {
 
     /// What a call answered.
     pub fn output(&mut self, id: &str, output: &str) {
-        if !self.with_tools {
+        if self.tools < ToolDetail::Whole {
             return;
         }
-        if let Some(tool) = self.message.tools.iter_mut().find(|tool| tool.id == id) {
-            let (output, cut) = limited(Some(output));
-            tool.output = output;
-            self.message.truncated |= cut;
+        if let Some(at) = self.message.tools.iter().position(|tool| tool.id == id) {
+            let output = self.limited(output);
+            self.message.tools[at].output = Some(output);
         }
+    }
+
+    fn limited(&mut self, text: &str) -> String {
+        let (kept, cut) = text::cut(text, TOOL_TEXT_MAX.min(self.room));
+        self.room -= kept.len();
+        self.message.truncated |= cut;
+        if cut { format!("{kept}…") } else { kept.to_owned() }
     }
 
     /// It is a failure.
@@ -139,12 +149,6 @@ impl Draft {
 fn add_block(whole: &mut String, block: &str) -> bool {
     let apart = whole.is_empty() || block.is_empty() || text::append(whole, "\n\n", TEXT_MAX);
     apart && text::append(whole, block, TEXT_MAX)
-}
-
-fn limited(text: Option<&str>) -> (Option<String>, bool) {
-    let Some(text) = text else { return (None, false) };
-    let (kept, cut) = text::cut(text, TOOL_TEXT_MAX);
-    (Some(if cut { format!("{kept}…") } else { kept.to_owned() }), cut)
 }
 
 /// What a tool answered, as text: a text as it is, blocks of text one a line, anything else as the JSON that it is.

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::contract::sessions::{CodingAgent, Message, SessionChange};
+use crate::contract::sessions::{MessagesAnswer, MessagesAsked, SessionChange};
 
 /// A question.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -10,16 +10,8 @@ use crate::contract::sessions::{CodingAgent, Message, SessionChange};
 pub struct Question {
     /// What the answer is to name.
     pub id: u64,
-    /// Whose session.
-    pub agent: CodingAgent,
-    /// Which one.
-    pub session: String,
-    /// The first message that is wanted.
-    pub from: u32,
-    /// The one after the last.
-    pub to: u32,
-    /// What tools were given and answered too.
-    pub with_tools: bool,
+    /// What is asked for.
+    pub asked: MessagesAsked,
 }
 
 /// What the index says.
@@ -32,17 +24,7 @@ pub enum Word {
     Answer {
         /// Which one.
         id: u64,
-        /// The messages; else what was wrong.
-        messages: Result<Vec<Message>, Fault>,
+        /// The answer.
+        answer: MessagesAnswer,
     },
-}
-
-/// Why there is no answer.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub enum Fault {
-    /// There is no such session.
-    Unknown,
-    /// It cannot be read, for this reason.
-    Unreadable(String),
 }

@@ -12,11 +12,11 @@ use tokio::io::{AsyncBufReadExt, AsyncRead, BufReader, Lines};
 use super::cache::Cache;
 use super::formats::Home;
 use super::index::{Index, Places};
-use super::link::{Fault, Question, Word};
+use super::link::{Question, Word};
 use super::store::{Changes, More, ReadError, Wanted};
 use super::watch::Watch;
 use crate::clock::{Clock, SystemClock};
-use crate::contract::sessions::SessionChange;
+use crate::contract::sessions::{MessagesAnswer, MessagesAsked, SessionChange};
 use crate::worker::{WorkerError, fail};
 
 /// Changes are gathered until there is none for so long: an answer is some 30 writes.
@@ -196,15 +196,18 @@ impl<W: Write> Server<W> {
     }
 
     fn answer(&mut self, line: &str) -> io::Result<()> {
-        let question: Question = serde_json::from_str(line)?;
-        let Question { id, agent, session, from, to, with_tools } = question;
-        let messages = self.index.messages(agent, &session, &Wanted { from, to, with_tools });
-        let messages = messages.map_err(|error| match error {
-            ReadError::Unknown => Fault::Unknown,
-            ReadError::Unreadable { source, .. } => Fault::Unreadable(format!("it cannot be read: {source}")),
-            ReadError::NotUnderstood(why) => Fault::Unreadable(why),
-        });
-        self.say(&Word::Answer { id, messages })?;
+        let Question { id, asked } = serde_json::from_str(line)?;
+        let MessagesAsked { agent, session, from, to, tools } = asked;
+        let answer = match self.index.messages(agent, &session, &Wanted { from, to, tools }) {
+            Ok(messages) => MessagesAnswer::Messages(messages),
+            Err(ReadError::Unknown) => MessagesAnswer::Unknown,
+            Err(ReadError::NotUnderstood(why)) => MessagesAnswer::Unreadable(why),
+            Err(error @ ReadError::Unreadable { .. }) => {
+                let why = std::error::Error::source(&error).map_or_else(String::new, |source| format!(": {source}"));
+                MessagesAnswer::Unreadable(format!("{error}{why}"))
+            }
+        };
+        self.say(&Word::Answer { id, answer })?;
         self.output.flush()
     }
 

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use serde::{Deserialize, Serialize};
 
 use super::talk::{Millis, News, Talk};
-use crate::contract::sessions::{CodingAgent, Message};
+use crate::contract::sessions::{CodingAgent, Message, ToolDetail};
 
 /// What of an agent's is to be watched: a folder, and how many folders below it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -103,7 +103,7 @@ pub struct Wanted {
     /// Up to but without this one.
     pub to: u32,
     /// What tools were given and answered too.
-    pub with_tools: bool,
+    pub tools: ToolDetail,
 }
 
 /// Why messages cannot be given.

@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
 use super::text;
-use crate::contract::sessions::Role;
+use crate::contract::sessions::MessageRole;
 
 /// Milliseconds since 1970.
 pub type Millis = i64;
@@ -38,7 +38,7 @@ pub struct Slot {
     /// The agent's name of it.
     pub key: Key,
     /// Who said it.
-    pub role: Role,
+    pub role: MessageRole,
     /// When its first record was written.
     pub first: Millis,
     /// When its latest one was.
@@ -170,7 +170,7 @@ impl Talk {
 
     /// A person says something.
     pub fn prompt(&mut self, key: Key, at: Millis, span: Span, said: &str) {
-        self.push(Slot { key, role: Role::User, first: at, last: at, version: 0 }, span);
+        self.push(Slot { key, role: MessageRole::User, first: at, last: at, version: 0 }, span);
         self.ended = false;
         if self.opening.is_none() {
             let title = text::title(said);
@@ -186,7 +186,7 @@ impl Talk {
                 self.add(slot, at, span);
                 slot
             }
-            None => self.push(Slot { key, role: Role::Assistant, first: at, last: at, version: 0 }, span),
+            None => self.push(Slot { key, role: MessageRole::Assistant, first: at, last: at, version: 0 }, span),
         }
     }
 

@@ -25,6 +25,8 @@ import type {
   ExecResponse,
   LogLine,
   LogsInput,
+  Message,
+  MessagesInput,
   NameInput,
   NewToken,
   NoInput,
@@ -35,12 +37,18 @@ import type {
   RenameTerminalInput,
   RestartInput,
   RevokeTokenInput,
+  SearchHit,
+  SearchInput,
+  SessionFrame,
+  SessionInfo,
+  SessionsInput,
   SetWorkerInput,
   StartInput,
   TerminalInfo,
   TokenInfo,
   Usage,
   WatchFrame,
+  WatchSessionsInput,
   Workspace,
 } from './types.ts'
 
@@ -75,6 +83,16 @@ export const contract = {
     offer: oc.errors({ CONFLICT: { status: 409, data: type<Conflict>() } }).input(type<CreateTokenInput>()).output(type<PairOffer>()),
     /** Trades a pairing code for a token. Needs no token. */
     claim: oc.errors({ FORBIDDEN: { status: 403 }, SERVICE_UNAVAILABLE: { status: 503 } }).input(type<ClaimInput>()).output(type<NewToken>()),
+  },
+  sessions: {
+    /** Sessions of coding agents in all workspaces, those that went on last first; of workspaces that do not run as they were known last. Role viewer, reach workspaces. */
+    list: oc.errors({ NOT_FOUND: { status: 404, data: type<{ name: string }>() } }).input(type<SessionsInput | undefined>()).output(type<Array<SessionInfo>>()),
+    /** Messages of a session of a running workspace, in order; without a place the last ones. What they hold was written by programs inside, and by whoever these talked to. Role viewer, reach workspaces. */
+    messages: oc.errors({ NOT_FOUND: { status: 404, data: type<{ name: string }>() }, PRECONDITION_FAILED: { status: 412, data: type<{ name: string }>() }, SERVICE_UNAVAILABLE: { status: 503 } }).input(type<MessagesInput>()).output(type<Array<Message>>()),
+    /** Messages of all sessions that hold what is looked for, the best first. Role viewer, reach workspaces. */
+    search: oc.errors({ NOT_FOUND: { status: 404, data: type<{ name: string }>() }, SERVICE_UNAVAILABLE: { status: 503 } }).input(type<SearchInput>()).output(type<Array<SearchHit>>()),
+    /** Every session of a coding agent, and then every change: a `reset`, each session as `upserted`, a `bookmark`, and what follows. A reader who is too slow is cut off and begins anew. Role viewer, reach workspaces. */
+    watch: oc.errors({ NOT_FOUND: { status: 404, data: type<{ name: string }>() }, SERVICE_UNAVAILABLE: { status: 503 } }).input(type<WatchSessionsInput | undefined>()).output(eventIterator(type<SessionFrame>())),
   },
   terminals: {
     /** The terminals of a running workspace, by name. Role viewer, reach workspaces. */

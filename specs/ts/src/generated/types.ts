@@ -264,6 +264,11 @@ name: Name,
 terminal: Name, };
 
 /**
+ * An agent whose sessions are known.
+ */
+export type CodingAgent = "claude" | "codex" | "opencode" | "gemini" | "pi" | "goose" | "copilot";
+
+/**
  * One thing that is, or is not, true of a workspace.
  */
 export type Condition = {
@@ -922,6 +927,106 @@ tail?: number,
 follow?: boolean, };
 
 /**
+ * A message of a session.
+ */
+export type Message = {
+/**
+ * Its place in the session, from 0.
+ */
+index: number,
+/**
+ * The agent's id of it; unique in its session where the agent keeps it so.
+ */
+id: string,
+/**
+ * Who said it.
+ */
+role: MessageRole,
+/**
+ * What was said; may be empty. Written by whoever the agent talked to: not to be trusted as HTML or for a terminal.
+ */
+text: string,
+/**
+ * What the agent thought before.
+ */
+thinking?: string,
+/**
+ * The tools that it called, in order.
+ */
+tools: Array<ToolCall>,
+/**
+ * It is no answer but a failure.
+ */
+isError?: boolean,
+/**
+ * Some of it was too long to be given.
+ */
+truncated?: boolean,
+/**
+ * When its first part was written down.
+ */
+timestamp: string, };
+
+/**
+ * A place among the messages of a session.
+ */
+export type MessageRef = {
+/**
+ * The workspace.
+ */
+workspaceName: Name,
+/**
+ * The agent.
+ */
+agent: CodingAgent,
+/**
+ * The id.
+ */
+sessionId: string,
+/**
+ * The place.
+ */
+index: number, };
+
+/**
+ * Who said something.
+ */
+export type MessageRole = "user" | "assistant";
+
+/**
+ * Which messages are wanted.
+ */
+export type MessagesInput = {
+/**
+ * The workspace.
+ */
+workspaceName: Name,
+/**
+ * The session.
+ */
+sessionId: string,
+/**
+ * Its agent, where two have a session of that id.
+ */
+agent?: CodingAgent,
+/**
+ * The last ones before this index; left out: the last ones there are.
+ */
+before?: number,
+/**
+ * The first ones from this index on, instead.
+ */
+from?: number,
+/**
+ * How many at most; left out: 50. At most 500; fewer come where they are long.
+ */
+limit?: number,
+/**
+ * What of tools is wanted; left out: their names, and how they went.
+ */
+tools?: ToolDetail, };
+
+/**
  * A name by `NAME_PATTERN`: lower-case letters, digits and inner dashes, at most 40 bytes. It fits into a host name, a
  * container name and a file name as it is.
  */
@@ -1137,9 +1242,174 @@ export type Role = "viewer" | "user" | "admin";
 export type Run = "Running" | "Stopped";
 
 /**
+ * A message that was found.
+ */
+export type SearchHit = {
+/**
+ * The session that it is in.
+ */
+session: SessionInfo,
+/**
+ * Its place there.
+ */
+index: number,
+/**
+ * What is around of what was found.
+ */
+snippet: Array<SnippetPart>, };
+
+/**
+ * What is looked for.
+ */
+export type SearchInput = {
+/**
+ * Words that must all be there, or "a phrase" in quotes; the last word may be the beginning of one.
+ */
+query: string,
+/**
+ * In this workspace; left out: in all.
+ */
+workspaceName?: Name,
+/**
+ * In sessions of this agent.
+ */
+agent?: CodingAgent,
+/**
+ * How many at most; left out: 20. At most 100.
+ */
+limit?: number, };
+
+/**
  * A text that nobody should read in a log: `Debug` shows nothing of it.
  */
 export type Secret = string;
+
+/**
+ * What changes about sessions.
+ */
+export type SessionFrame = { "type": "reset" } | { "type": "upserted",
+/**
+ * As it is now.
+ */
+session: SessionInfo, } | { "type": "gone" } & SessionRef | { "type": "appended" } & MessageRef | { "type": "replaced" } & MessageRef | { "type": "truncated" } & MessageRef | { "type": "bookmark" };
+
+/**
+ * A session of a workspace.
+ */
+export type SessionInfo = {
+/**
+ * The workspace that it is in. A session is known by workspace, agent and id together: a home that was copied has the
+ * same ids.
+ */
+workspaceName: Name,
+/**
+ * What was known last: the workspace does not run, or cannot be reached.
+ */
+stale?: boolean,
+/**
+ * The agent's id of it: what its own option to resume takes.
+ */
+sessionId: string,
+/**
+ * Whose it is.
+ */
+agent: CodingAgent,
+/**
+ * What it was called, else what its agent calls it, else its first prompt, in one line.
+ */
+title: string,
+/**
+ * Messages in it.
+ */
+messageCount: number,
+/**
+ * When its latest message, tool call or tool result was written down.
+ */
+lastActivity: string,
+/**
+ * The folder it works in.
+ */
+projectPath?: string,
+/**
+ * What it does.
+ */
+state: SessionState,
+/**
+ * Why that is said of it.
+ */
+reason: string,
+/**
+ * The name of the terminal that its process runs in.
+ */
+terminal?: string,
+/**
+ * The command that goes on with it, in `projectPath`.
+ */
+resume: Array<string>,
+/**
+ * Another text where any message differs.
+ */
+revision: string, };
+
+/**
+ * A place in the list of sessions, which has those first that went on last.
+ */
+export type SessionPlace = {
+/**
+ * `lastActivity` of the session there.
+ */
+lastActivity: string,
+/**
+ * Its id.
+ */
+sessionId: string, };
+
+/**
+ * A session, by what it is known by.
+ */
+export type SessionRef = {
+/**
+ * The workspace.
+ */
+workspaceName: Name,
+/**
+ * The agent.
+ */
+agent: CodingAgent,
+/**
+ * The id.
+ */
+sessionId: string, };
+
+/**
+ * What a session does.
+ */
+export type SessionState = "working" | "waiting" | "idle" | "unreadable";
+
+/**
+ * Which sessions are wanted.
+ */
+export type SessionsInput = {
+/**
+ * Of this workspace; left out: of all.
+ */
+workspaceName?: Name,
+/**
+ * Of this agent.
+ */
+agent?: CodingAgent,
+/**
+ * In this state.
+ */
+state?: SessionState,
+/**
+ * Those that come after this place: the last one of the page before.
+ */
+after?: SessionPlace,
+/**
+ * How many at most; left out: 1000, which is the most.
+ */
+limit?: number, };
 
 /**
  * Which agent clients talk to.
@@ -1167,6 +1437,19 @@ cols: number,
  * Rows.
  */
 rows: number, };
+
+/**
+ * A piece of a text that was found.
+ */
+export type SnippetPart = {
+/**
+ * The text.
+ */
+text: string,
+/**
+ * It is what was looked for.
+ */
+isMatch: boolean, };
 
 /**
  * What a workspace should be. Every field is optional.
@@ -1475,6 +1758,41 @@ expires?: string,
 lastUsed?: string, };
 
 /**
+ * A tool that an agent called.
+ */
+export type ToolCall = {
+/**
+ * The agent's id of the call.
+ */
+id: string,
+/**
+ * The tool.
+ */
+name: string,
+/**
+ * How it went.
+ */
+status: ToolStatus,
+/**
+ * What it was given, as the agent wrote it down (mostly JSON); only where it is asked for.
+ */
+input?: string,
+/**
+ * What it answered; only where it is asked for.
+ */
+output?: string, };
+
+/**
+ * What of tools is wanted with messages.
+ */
+export type ToolDetail = "none" | "input" | "whole";
+
+/**
+ * How a tool call went.
+ */
+export type ToolStatus = "ok" | "error" | "pending";
+
+/**
  * One incarnation of a name: deleting a workspace and creating one of the same name gives another uid.
  */
 export type Uid = string;
@@ -1560,6 +1878,15 @@ workspace?: Workspace, };
  * What a `WatchFrame` says.
  */
 export type WatchKind = "reset" | "added" | "modified" | "deleted" | "bookmark";
+
+/**
+ * What is watched.
+ */
+export type WatchSessionsInput = {
+/**
+ * Sessions of this workspace; left out: of all.
+ */
+workspaceName?: Name, };
 
 /**
  * The worker inside a workspace.

@@ -7,7 +7,7 @@ use serde_json::value::RawValue;
 
 use super::lenient::{Content, Maybe};
 use super::{Fold, Format, Home, Place, Text, millis};
-use crate::contract::sessions::{CodingAgent, Role, ToolStatus};
+use crate::contract::sessions::{CodingAgent, MessageRole, ToolStatus};
 use crate::worker::sessions::draft::{Draft, output_text};
 use crate::worker::sessions::talk::{Span, Talk, key};
 
@@ -47,7 +47,7 @@ impl Format for Copilot {
         let Some(data) = event.data.0.as_ref() else { return };
         let id = event.id.as_deref().unwrap_or_default();
         match &*event.kind {
-            "user.message" if draft.role() == Role::User => {
+            "user.message" if draft.role() == MessageRole::User => {
                 draft.id(id);
                 draft.text(&data.text());
             }

@@ -9,7 +9,7 @@ use serde_json::value::RawValue;
 
 use super::lenient::{Content, Maybe};
 use super::{Asides, Fold, Format, Home, Place, Text, lenient, millis, part};
-use crate::contract::sessions::{CodingAgent, Role, ToolStatus};
+use crate::contract::sessions::{CodingAgent, MessageRole, ToolStatus};
 use crate::worker::sessions::draft::Draft;
 use crate::worker::sessions::talk::{Key, Span, Talk, key};
 
@@ -76,7 +76,7 @@ fn fill_entry(entry: &Entry<'_>, draft: &mut Draft) {
     draft.restart();
     draft.id(&entry.id);
     draft.text(&entry.text());
-    if draft.role() == Role::User {
+    if draft.role() == MessageRole::User {
         return;
     }
     let thoughts = entry.thoughts.and_then(part::<Vec<Thought<'_>>>).unwrap_or_default();

@@ -8,7 +8,7 @@ use serde_json::value::RawValue;
 
 use super::lenient::{Content, Maybe};
 use super::{Fold, Format, Home, Place, Text, millis};
-use crate::contract::sessions::{CodingAgent, Role, ToolStatus};
+use crate::contract::sessions::{CodingAgent, MessageRole, ToolStatus};
 use crate::worker::sessions::draft::Draft;
 use crate::worker::sessions::talk::{Key, Millis, Span, Talk, key};
 use crate::worker::sessions::text;
@@ -53,7 +53,7 @@ impl Format for Pi {
         let Ok(line) = serde_json::from_slice::<Line<'_>>(record) else { return };
         let Some(message) = line.message.0.as_ref() else { return };
         match message.role.as_deref() {
-            Some("user") if draft.role() == Role::User => {
+            Some("user") if draft.role() == MessageRole::User => {
                 draft.id(line.id.as_deref().unwrap_or_default());
                 draft.text(&message.text());
             }

@@ -14,7 +14,7 @@ use super::formats::{Home, Text};
 use super::keepers::{Keeper, Keepers, Layout};
 use super::store::Watched;
 use super::talk::{Key, Millis, Span, Talk, key};
-use crate::contract::sessions::{CodingAgent, Role, ToolStatus};
+use crate::contract::sessions::{CodingAgent, MessageRole, ToolStatus};
 
 pub use log::GooseLog;
 
@@ -125,7 +125,7 @@ fn fill(role: &str, content: &Blocks<'_>, id: &str, draft: &mut Draft) {
             draft.output(call, &output_text(value));
         }
     }
-    if (role == "user") != (draft.role() == Role::User) {
+    if (role == "user") != (draft.role() == MessageRole::User) {
         return;
     }
     draft.id(id);

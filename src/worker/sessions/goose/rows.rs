@@ -61,7 +61,7 @@ impl Keeper for Rows {
         let talk = talk(&rows);
         let (mut given, mut size) = (Vec::new(), 0);
         for index in wanted.from.min(talk.len())..wanted.to.min(talk.len()) {
-            let mut draft = Draft::new(index, &talk.slots()[index as usize], wanted.with_tools);
+            let mut draft = Draft::new(index, &talk.slots()[index as usize], wanted.tools);
             for (_, span) in talk.pieces(index..index + 1) {
                 let (number, role, content, _) = &rows[usize::try_from(span.at).unwrap_or(0)];
                 size += content.len();

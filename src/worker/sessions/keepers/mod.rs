@@ -12,7 +12,7 @@ use crate::contract::sessions::{CodingAgent, Message};
 use kept::Kept;
 
 /// Bytes of messages that are given at once.
-pub(super) const PAGE: usize = 8 << 20;
+pub(super) const PAGE: usize = 2 << 20;
 
 /// A session as it is kept.
 #[derive(Debug, Clone, PartialEq, Eq)]

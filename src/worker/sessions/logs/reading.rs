@@ -7,7 +7,7 @@ use serde::de::IgnoredAny;
 use serde::{Deserialize, Serialize};
 
 use super::tree::Tree;
-use crate::contract::sessions::Message;
+use crate::contract::sessions::{Message, ToolDetail};
 use crate::worker::sessions::draft::Draft;
 use crate::worker::sessions::formats::{Fold, Format, Part};
 use crate::worker::sessions::source::{Mark, Source};
@@ -15,7 +15,7 @@ use crate::worker::sessions::store::{ReadError, Turn, Wanted, turn};
 use crate::worker::sessions::talk::{Key, News, Span, Talk};
 
 /// Bytes of messages that are given at once; more are left for the next page.
-const PAGE: usize = 8 << 20;
+const PAGE: usize = 2 << 20;
 
 /// What is written down of a conversation, without what it takes to go on.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
@@ -253,7 +253,7 @@ impl Unit {
         let range = wanted.from.min(body.talk.len())..wanted.to.min(body.talk.len());
         let (mut given, mut size) = (Vec::new(), 0);
         for index in range {
-            let message = self.message(body, format, tree, index, wanted.with_tools)?;
+            let message = self.message(body, format, tree, index, wanted.tools)?;
             let tools = message.tools.iter().map(|tool| {
                 tool.input.as_ref().map_or(0, String::len) + tool.output.as_ref().map_or(0, String::len)
             });
@@ -272,10 +272,10 @@ impl Unit {
         format: &dyn Format,
         tree: &Tree,
         index: u32,
-        with_tools: bool,
+        tools: ToolDetail,
     ) -> Result<Message, ReadError> {
         let slot = body.talk.slots().get(index as usize).ok_or(ReadError::Unknown)?;
-        let mut draft = Draft::new(index, slot, with_tools);
+        let mut draft = Draft::new(index, slot, tools);
         let spans: Vec<Span> = body.talk.pieces(index..index + 1).map(|(_, span)| span).collect();
         let mut start = 0;
         for part in &self.kept.parts {

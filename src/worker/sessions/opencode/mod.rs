@@ -95,7 +95,7 @@ fn messages(
     for index in wanted.from.min(talk.len())..wanted.to.min(talk.len()) {
         let slot = &talk.slots()[index as usize];
         let Some(message) = by_key.get(&slot.key) else { continue };
-        let mut draft = records::draft(index, slot, message, wanted.with_tools);
+        let mut draft = records::draft(index, slot, message, wanted.tools);
         source.parts(&message.id, &mut |data| {
             size += data.len();
             records::fill(data, &mut draft);

@@ -3,7 +3,7 @@
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
-use crate::contract::sessions::{Role, ToolStatus};
+use crate::contract::sessions::{MessageRole, ToolDetail, ToolStatus};
 use crate::worker::sessions::draft::Draft;
 use crate::worker::sessions::formats::lenient::Maybe;
 use crate::worker::sessions::formats::{Text, lenient};
@@ -12,7 +12,7 @@ use crate::worker::sessions::talk::{Millis, Slot, Span, Talk, key};
 /// A message, without its parts.
 pub(super) struct Message {
     pub(super) id: String,
-    pub(super) role: Role,
+    pub(super) role: MessageRole,
     pub(super) created: Millis,
     pub(super) completed: Option<Millis>,
     /// It is the summary of a compaction, of the message of that id.
@@ -73,12 +73,12 @@ impl Message {
     pub(super) fn read(id: Option<&str>, data: &str) -> Option<Self> {
         let data: Data<'_> = serde_json::from_str(data).ok()?;
         let role = match &*data.role {
-            "user" => Role::User,
-            "assistant" => Role::Assistant,
+            "user" => MessageRole::User,
+            "assistant" => MessageRole::Assistant,
             _ => return None,
         };
         let time = data.time.0;
-        let summary = lenient::<bool>(data.summary) == Some(true) && role == Role::Assistant;
+        let summary = lenient::<bool>(data.summary) == Some(true) && role == MessageRole::Assistant;
         let error = data.error.0.map(|error| {
             let message = error.data.0.and_then(|data| data.message).or(error.name);
             message.map_or_else(|| "failed".to_owned(), |message| message.to_string())
@@ -185,7 +185,7 @@ pub(super) fn talk(messages: &[Message], reverted: Option<&str>, mut parts: impl
         }
         // Which message a span is of is all that is kept of it: nothing is read by place here.
         let (name, span) = (key(&message.id), Span { at: 0, len: 0 });
-        if message.role == Role::User {
+        if message.role == MessageRole::User {
             let parts = parts(&message.id);
             if !parts.is_injected() {
                 talk.prompt(name, message.created, span, parts.typed.as_deref().unwrap_or_default());
@@ -216,8 +216,8 @@ pub(super) fn talk(messages: &[Message], reverted: Option<&str>, mut parts: impl
 }
 
 /// A message to be filled.
-pub(super) fn draft(index: u32, slot: &Slot, message: &Message, with_tools: bool) -> Draft {
-    let mut draft = Draft::new(index, slot, with_tools);
+pub(super) fn draft(index: u32, slot: &Slot, message: &Message, tools: ToolDetail) -> Draft {
+    let mut draft = Draft::new(index, slot, tools);
     draft.id(&message.id);
     draft
 }

@@ -1,9 +1,20 @@
 //! Sessions of coding agents: what a worker and the agent say of them, and what clients see.
 
+mod wire;
+mod worker;
+
 use jiff::Timestamp;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use ts_rs::TS;
+
+use crate::model::Name;
+
+pub use wire::{
+    MessageRef, MessagesInput, SearchHit, SearchInput, SessionFrame, SessionPlace, SessionRef, SessionsInput,
+    SnippetPart, WatchSessionsInput,
+};
+pub use worker::{MessageNews, MessagesAnswer, MessagesAsked, SessionChange};
 
 /// The most text of a message that is given, in bytes; what is longer ends in `…` and is marked as truncated.
 pub const TEXT_MAX: usize = 256 << 10;
@@ -82,7 +93,7 @@ pub enum SessionState {
 /// Who said something.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema, TS)]
 #[serde(rename_all = "lowercase")]
-pub enum Role {
+pub enum MessageRole {
     /// The person.
     User,
     /// The agent.
@@ -99,6 +110,19 @@ pub enum ToolStatus {
     Error,
     /// It is not known to have ended.
     Pending,
+}
+
+/// What of tools is wanted with messages.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema, TS)]
+#[serde(rename_all = "lowercase")]
+pub enum ToolDetail {
+    /// Their names, and how they went.
+    #[default]
+    None,
+    /// What they were given too.
+    Input,
+    /// What they were given and answered too.
+    Whole,
 }
 
 /// A tool that an agent called.
@@ -130,7 +154,7 @@ pub struct Message {
     /// The agent's id of it; unique in its session where the agent keeps it so.
     pub id: String,
     /// Who said it.
-    pub role: Role,
+    pub role: MessageRole,
     /// What was said; may be empty. Written by whoever the agent talked to: not to be trusted as HTML or for a terminal.
     pub text: String,
     /// What the agent thought before.
@@ -181,49 +205,19 @@ pub struct Session {
     pub revision: String,
 }
 
-/// What is new of the messages of a session, in the order in which it is to be applied.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(tag = "type", rename_all = "lowercase")]
-pub enum MessageNews {
-    /// Only so many are left.
-    Truncated {
-        /// How many.
-        to: u32,
-    },
-    /// This one reads otherwise.
-    Replaced {
-        /// Which one.
-        index: u32,
-    },
-    /// From this one on they are new.
-    Appended {
-        /// The first.
-        from: u32,
-    },
-}
-
-/// What a worker tells of its sessions.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(tag = "type", rename_all = "lowercase")]
-pub enum SessionChange {
-    /// All that was told before does not count: what there is follows.
-    Reset,
-    /// A session is there, or has changed.
-    Upserted {
-        /// As it is now.
-        session: Session,
-        /// What is new of its messages.
-        #[serde(default, skip_serializing_if = "Vec::is_empty")]
-        news: Vec<MessageNews>,
-    },
-    /// A session is gone.
-    #[serde(rename_all = "camelCase")]
-    Gone {
-        /// Whose it was.
-        agent: CodingAgent,
-        /// Its id.
-        session_id: String,
-    },
-    /// All that there was has been told; also sent from time to time where nothing changes.
-    Bookmark,
+/// A session of a workspace.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema, TS)]
+#[serde(rename_all = "camelCase")]
+#[ts(optional_fields)]
+pub struct SessionInfo {
+    /// The workspace that it is in. A session is known by workspace, agent and id together: a home that was copied has the
+    /// same ids.
+    pub workspace_name: Name,
+    /// The session.
+    #[serde(flatten)]
+    pub session: Session,
+    /// What was known last: the workspace does not run, or cannot be reached.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    #[ts(as = "Option<_>", optional)]
+    pub stale: bool,
 }

@@ -1,14 +1,17 @@
 //! Codex CLI: everything is written twice, once as an event and once as what goes to the model. Messages are taken from the
 //! events, tools from the items. An answer is what the model says between two of prompt, tool output and end of a turn.
 
+mod records;
+
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
-use super::lenient::{Content, Maybe};
-use super::{Asides, Files, Fold, Format, Home, Part, Place, Text, lenient, millis};
-use crate::contract::sessions::{CodingAgent, Role, ToolStatus};
+use super::{Asides, Files, Fold, Format, Home, Part, Place, Text, millis};
+use crate::contract::sessions::{CodingAgent, MessageRole, ToolStatus};
+use records::{Line, Payload, Said, said};
+
 use crate::worker::sessions::draft::{Draft, output_text};
 use crate::worker::sessions::talk::{Key, Span, Talk, key};
 
@@ -74,7 +77,7 @@ impl Format for Codex {
         let Ok(line) = serde_json::from_slice::<Line<'_>>(record) else { return };
         let Some(payload) = line.payload.0.as_ref() else { return };
         match said(&line.kind, payload) {
-            Some(Said::Prompt { id, text }) if draft.role() == Role::User => {
+            Some(Said::Prompt { id, text }) if draft.role() == MessageRole::User => {
                 draft.id(id);
                 draft.text(&text);
             }
@@ -279,7 +282,7 @@ impl Following {
             }
             Said::TakenBack(turns) => {
                 self.current = None;
-                let prompts = talk.slots().iter().enumerate().filter(|(_, slot)| slot.role == Role::User);
+                let prompts = talk.slots().iter().enumerate().filter(|(_, slot)| slot.role == MessageRole::User);
                 let last = prompts.rev().take(turns).last().map(|(at, _)| u32::try_from(at).unwrap_or(u32::MAX));
                 talk.truncate(last.filter(|_| turns > 0).unwrap_or(talk.len()));
             }
@@ -289,180 +292,5 @@ impl Following {
     fn answer(&mut self, at: i64, span: Span, talk: &mut Talk) -> u32 {
         let name = *self.current.get_or_insert(span.at);
         talk.answer(name, at, span)
-    }
-}
-
-/// What a line says.
-enum Said<'a> {
-    Prompt { id: &'a str, text: String },
-    Text { id: &'a str, text: String },
-    Thinking(String),
-    Call { id: &'a str, name: &'a str, input: Option<String>, done: bool },
-    Output { id: &'a str, output: Option<&'a RawValue> },
-    Failed(&'a str),
-    End { error: Option<String> },
-    TakenBack(usize),
-}
-
-#[derive(Deserialize)]
-struct Line<'a> {
-    #[serde(borrow)]
-    timestamp: Option<Text<'a>>,
-    #[serde(borrow, rename = "type")]
-    kind: Text<'a>,
-    #[serde(borrow, default)]
-    payload: Maybe<Payload<'a>>,
-}
-
-#[derive(Deserialize)]
-struct Payload<'a> {
-    #[serde(borrow, rename = "type", default)]
-    kind: Text<'a>,
-    #[serde(borrow)]
-    id: Option<Text<'a>>,
-    #[serde(borrow)]
-    call_id: Option<Text<'a>>,
-    #[serde(borrow)]
-    name: Option<Text<'a>>,
-    #[serde(borrow)]
-    role: Option<Text<'a>>,
-    #[serde(borrow)]
-    status: Option<Text<'a>>,
-    #[serde(borrow)]
-    cwd: Option<Text<'a>>,
-    #[serde(borrow)]
-    history_mode: Option<Text<'a>>,
-    #[serde(borrow, default)]
-    history_base: Maybe<HistoryBase<'a>>,
-    #[serde(borrow, default)]
-    source: Maybe<Source<'a>>,
-    #[serde(borrow)]
-    message: Option<&'a RawValue>,
-    #[serde(borrow)]
-    text: Option<&'a RawValue>,
-    #[serde(borrow)]
-    arguments: Option<&'a RawValue>,
-    #[serde(borrow)]
-    input: Option<&'a RawValue>,
-    #[serde(borrow)]
-    action: Option<&'a RawValue>,
-    #[serde(borrow)]
-    output: Option<&'a RawValue>,
-    #[serde(borrow, default)]
-    content: Content<'a, Block<'a>>,
-    #[serde(borrow, default)]
-    item: Maybe<Item<'a>>,
-    #[serde(borrow, default)]
-    error: Maybe<Failure<'a>>,
-    #[serde(borrow)]
-    num_turns: Option<&'a RawValue>,
-}
-
-#[derive(Deserialize)]
-struct HistoryBase<'a> {
-    #[serde(borrow)]
-    thread_id: Text<'a>,
-    end_byte_offset: u64,
-}
-
-#[derive(Deserialize)]
-struct Source<'a> {
-    #[serde(borrow)]
-    subagent: Option<&'a RawValue>,
-}
-
-#[derive(Deserialize)]
-struct Item<'a> {
-    #[serde(borrow, rename = "type")]
-    kind: Text<'a>,
-    #[serde(borrow, default)]
-    id: Text<'a>,
-    #[serde(borrow)]
-    status: Option<Text<'a>>,
-    #[serde(borrow, default)]
-    content: Content<'a, Block<'a>>,
-    #[serde(borrow)]
-    summary_text: Option<&'a RawValue>,
-}
-
-#[derive(Deserialize)]
-struct Block<'a> {
-    #[serde(borrow)]
-    text: Option<Text<'a>>,
-}
-
-#[derive(Deserialize)]
-struct Failure<'a> {
-    #[serde(borrow)]
-    message: Option<Text<'a>>,
-}
-
-fn said<'a>(kind: &str, payload: &'a Payload<'a>) -> Option<Said<'a>> {
-    match kind {
-        "event_msg" => event(payload),
-        "response_item" => response(payload),
-        _ => None,
-    }
-}
-
-fn event<'a>(payload: &'a Payload<'a>) -> Option<Said<'a>> {
-    let string = |raw| lenient::<Text<'_>>(raw).map(|text| text.to_string());
-    match &*payload.kind {
-        "user_message" => Some(Said::Prompt { id: "", text: string(payload.message)? }),
-        "agent_message" => Some(Said::Text { id: "", text: string(payload.message)? }),
-        "agent_reasoning" => Some(Said::Thinking(string(payload.text)?)),
-        "item_completed" => completed(payload.item.0.as_ref()?),
-        "task_complete" | "turn_complete" => {
-            let error = payload.error.0.as_ref().map(|error| error.message.as_deref().unwrap_or("failed").to_owned());
-            Some(Said::End { error })
-        }
-        "turn_aborted" => Some(Said::End { error: None }),
-        "thread_rolled_back" => Some(Said::TakenBack(lenient(payload.num_turns)?)),
-        _ => None,
-    }
-}
-
-fn completed<'a>(item: &'a Item<'a>) -> Option<Said<'a>> {
-    match &*item.kind {
-        "UserMessage" => Some(Said::Prompt { id: &item.id, text: joined(&item.content) }),
-        "AgentMessage" => Some(Said::Text { id: &item.id, text: joined(&item.content) }),
-        "Reasoning" => {
-            let parts = lenient::<Vec<String>>(item.summary_text)?;
-            Some(Said::Thinking(parts.join("\n\n")))
-        }
-        _ => matches!(item.status.as_deref(), Some("failed" | "declined")).then_some(Said::Failed(&item.id)),
-    }
-}
-
-fn response<'a>(payload: &'a Payload<'a>) -> Option<Said<'a>> {
-    let id = payload.call_id.as_deref().or(payload.id.as_deref()).unwrap_or_default();
-    let kind = &*payload.kind;
-    if kind == "message" {
-        let text = joined(&payload.content);
-        let typed = payload.role.as_deref() == Some("user") && text.starts_with("<user_shell_command>");
-        return typed.then(|| Said::Prompt { id, text: format!("! {}", shell_command(&text)) });
-    }
-    if kind.ends_with("_call_output") || kind == "tool_search_output" {
-        return Some(Said::Output { id, output: payload.output });
-    }
-    let name = kind.strip_suffix("_call")?;
-    let raw = payload.arguments.or(payload.input).or(payload.action);
-    let input = raw.map(|raw| lenient::<String>(Some(raw)).unwrap_or_else(|| raw.get().to_owned()));
-    // What the model's side runs has no output here.
-    let done = name == "web_search" && payload.status.as_deref() == Some("completed");
-    Some(Said::Call { id, name: payload.name.as_deref().unwrap_or(name), input, done })
-}
-
-fn shell_command(text: &str) -> &str {
-    let inner = text.split_once("<command>").and_then(|(_, rest)| rest.split_once("</command>"));
-    inner.map_or("", |(command, _)| command.trim())
-}
-
-fn joined(content: &Content<'_, Block<'_>>) -> String {
-    match content {
-        Content::Text(text) => text.to_string(),
-        Content::Blocks(blocks) => {
-            blocks.iter().filter_map(|block| block.text.as_deref()).collect::<Vec<_>>().join("\n\n")
-        }
     }
 }

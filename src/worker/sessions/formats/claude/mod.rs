@@ -1,30 +1,23 @@
 //! Claude Code: one log for each session, of which most records are bookkeeping. An answer is written a block a record.
 
+mod records;
+
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
-use super::lenient::{Content, Maybe};
 use super::{Asides, Fold, Format, Home, Place, Text, lenient, millis};
-use crate::contract::sessions::{CodingAgent, Role, ToolStatus};
+use crate::contract::sessions::{CodingAgent, MessageRole, ToolStatus};
+use records::{Record, Said, Spoken};
+
 use crate::worker::sessions::draft::{Draft, output_text};
-use crate::worker::sessions::talk::{Key, Millis, Span, Talk, key};
+use crate::worker::sessions::talk::{Key, Span, Talk, key};
 
 /// Claude Code, 1.0 and later.
 pub struct Claude;
 
-/// What texts begin with that Claude puts into the person's mouth.
-const INJECTED: [&str; 7] = [
-    "<local-command-",
-    "<bash-stdout",
-    "<bash-stderr",
-    "<task-notification",
-    "<system-reminder",
-    "<teammate-message",
-    "[Request interrupted by user",
-];
 /// Titles for other sessions that are kept of one log.
 const TITLES: usize = 1000;
 
@@ -75,7 +68,7 @@ impl Format for Claude {
     fn fill(&self, record: &[u8], draft: &mut Draft) {
         let Ok(record) = serde_json::from_slice::<Record<'_>>(record) else { return };
         match record.said() {
-            Some(Said::Prompt { id, text, .. }) if draft.role() == Role::User => {
+            Some(Said::Prompt { id, text, .. }) if draft.role() == MessageRole::User => {
                 draft.id(id);
                 draft.text(&text);
             }
@@ -221,195 +214,4 @@ fn take_answer(message: &Spoken<'_>, record: &Record<'_>, span: Span, talk: &mut
     if stop.map_or(last_is_text, |stop| &*stop != "tool_use" && &*stop != "pause_turn") && !talk.is_calling() {
         talk.end();
     }
-}
-
-/// What a record says.
-enum Said<'r, 'a> {
-    Prompt { id: &'r str, text: String, at: Millis },
-    Answer { message: &'r Spoken<'a>, failed: bool },
-    Results(&'r Spoken<'a>),
-    Interrupted,
-}
-
-#[derive(Deserialize)]
-#[serde(rename_all = "camelCase")]
-struct Record<'a> {
-    #[serde(borrow, rename = "type")]
-    kind: Option<Text<'a>>,
-    #[serde(borrow)]
-    uuid: Option<Text<'a>>,
-    #[serde(borrow)]
-    parent_uuid: Option<Text<'a>>,
-    #[serde(borrow)]
-    timestamp: Option<Text<'a>>,
-    #[serde(borrow)]
-    cwd: Option<Text<'a>>,
-    is_sidechain: Option<bool>,
-    is_meta: Option<bool>,
-    is_compact_summary: Option<bool>,
-    is_visible_in_transcript_only: Option<bool>,
-    is_api_error_message: Option<bool>,
-    #[serde(borrow, default)]
-    origin: Maybe<Origin<'a>>,
-    #[serde(borrow, default)]
-    message: Maybe<Spoken<'a>>,
-    #[serde(borrow, default)]
-    attachment: Maybe<Attachment<'a>>,
-    #[serde(borrow)]
-    subtype: Option<&'a RawValue>,
-    #[serde(borrow)]
-    custom_title: Option<&'a RawValue>,
-    #[serde(borrow)]
-    ai_title: Option<&'a RawValue>,
-    #[serde(borrow)]
-    summary: Option<&'a RawValue>,
-    #[serde(borrow)]
-    leaf_uuid: Option<&'a RawValue>,
-}
-
-#[derive(Deserialize)]
-struct Spoken<'a> {
-    #[serde(borrow)]
-    id: Option<Text<'a>>,
-    #[serde(borrow)]
-    model: Option<&'a RawValue>,
-    #[serde(borrow)]
-    stop_reason: Option<&'a RawValue>,
-    #[serde(borrow, default)]
-    content: Content<'a, Block<'a>>,
-}
-
-#[derive(Deserialize)]
-struct Block<'a> {
-    #[serde(borrow, rename = "type", default)]
-    kind: Text<'a>,
-    #[serde(borrow)]
-    text: Option<Text<'a>>,
-    #[serde(borrow)]
-    thinking: Option<Text<'a>>,
-    #[serde(borrow)]
-    id: Option<Text<'a>>,
-    #[serde(borrow)]
-    name: Option<Text<'a>>,
-    #[serde(borrow)]
-    input: Option<&'a RawValue>,
-    #[serde(borrow, default)]
-    tool_use_id: Text<'a>,
-    is_error: Option<bool>,
-    #[serde(borrow)]
-    content: Option<&'a RawValue>,
-}
-
-#[derive(Deserialize)]
-struct Origin<'a> {
-    #[serde(borrow)]
-    kind: Option<Text<'a>>,
-}
-
-#[derive(Deserialize)]
-#[serde(rename_all = "camelCase")]
-struct Attachment<'a> {
-    #[serde(borrow, rename = "type")]
-    kind: Text<'a>,
-    #[serde(borrow)]
-    command_mode: Option<Text<'a>>,
-    #[serde(borrow, default)]
-    origin: Maybe<Origin<'a>>,
-    #[serde(borrow, default)]
-    prompt: Content<'a, Block<'a>>,
-    #[serde(borrow)]
-    timestamp: Option<Text<'a>>,
-}
-
-impl<'a> Spoken<'a> {
-    fn blocks(&self) -> &[Block<'a>] {
-        match &self.content {
-            Content::Blocks(blocks) => blocks,
-            Content::Text(_) => &[],
-        }
-    }
-
-    fn results(&self) -> impl Iterator<Item = &Block<'a>> {
-        self.blocks().iter().filter(|block| &*block.kind == "tool_result")
-    }
-
-    fn text(&self) -> String {
-        match &self.content {
-            Content::Text(text) => text.to_string(),
-            Content::Blocks(blocks) => joined(blocks),
-        }
-    }
-}
-
-impl<'a> Record<'a> {
-    fn said(&self) -> Option<Said<'_, 'a>> {
-        match self.kind.as_deref()? {
-            "user" => self.person_said(),
-            "assistant" => {
-                let message = self.message.0.as_ref()?;
-                let failed = self.is_api_error_message == Some(true);
-                let synthetic = lenient::<Text<'_>>(message.model).as_deref() == Some("<synthetic>");
-                (failed || !synthetic).then_some(Said::Answer { message, failed })
-            }
-            "attachment" => self.queued(),
-            _ => None,
-        }
-    }
-
-    fn person_said(&self) -> Option<Said<'_, 'a>> {
-        let message = self.message.0.as_ref()?;
-        if message.results().next().is_some() {
-            return Some(Said::Results(message));
-        }
-        let hidden = [self.is_meta, self.is_compact_summary, self.is_visible_in_transcript_only];
-        let origin = self.origin.0.as_ref().and_then(|origin| origin.kind.as_deref());
-        if hidden.contains(&Some(true)) || origin.is_some_and(|kind| kind != "human") {
-            return None;
-        }
-        let text = message.text();
-        if text.starts_with("[Request interrupted by user") {
-            return Some(Said::Interrupted);
-        }
-        if INJECTED.iter().any(|start| text.starts_with(start)) {
-            return None;
-        }
-        Some(Said::Prompt { id: self.uuid.as_ref()?, text: typed(text), at: millis(self.timestamp.as_ref()) })
-    }
-
-    /// A prompt that was typed while the agent worked.
-    fn queued(&self) -> Option<Said<'_, 'a>> {
-        let attachment = self.attachment.0.as_ref()?;
-        let by_person = attachment.origin.0.as_ref().and_then(|origin| origin.kind.as_deref()) == Some("human");
-        let prompt = &*attachment.kind == "queued_command" && attachment.command_mode.as_deref() == Some("prompt");
-        if !prompt || !by_person {
-            return None;
-        }
-        let text = match &attachment.prompt {
-            Content::Text(text) => text.to_string(),
-            Content::Blocks(blocks) => joined(blocks),
-        };
-        Some(Said::Prompt { id: self.uuid.as_ref()?, text, at: millis(attachment.timestamp.as_ref()) })
-    }
-}
-
-fn joined(blocks: &[Block<'_>]) -> String {
-    let texts = blocks.iter().filter(|block| &*block.kind == "text");
-    texts.filter_map(|block| block.text.as_deref()).collect::<Vec<_>>().join("\n\n")
-}
-
-/// What a person typed to have that recorded: commands are recorded as tags.
-fn typed(text: String) -> String {
-    let within = |tag: &str| {
-        let (_, rest) = text.split_once(&format!("<{tag}>"))?;
-        rest.split_once(&format!("</{tag}>")).map(|(inner, _)| inner)
-    };
-    if text.starts_with("<bash-input>") {
-        return format!("! {}", within("bash-input").unwrap_or_default().trim());
-    }
-    if !text.starts_with("<command-name>") && !text.starts_with("<command-message>") {
-        return text;
-    }
-    let name = within("command-name").unwrap_or_default().trim();
-    let arguments = within("command-args").unwrap_or_default().trim();
-    format!("{name} {arguments}").trim().to_owned()
 }

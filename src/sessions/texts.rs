@@ -1,0 +1,260 @@
+//! `sessions.db`: the sessions that are known, and a full-text index of their messages. A cache: where it is lost or broken
+//! it is filled anew.
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::path::Path;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use rusqlite::{Connection, OpenFlags, OptionalExtension, params};
+
+use crate::contract::sessions::{CodingAgent, Session, SnippetPart};
+use crate::model::{Name, Uid};
+
+/// The form of what is written down.
+const FORM: &str = "1";
+/// Messages of a session at most that are indexed: their numbers are the lower bits of a row's.
+const MESSAGES: i64 = 1 << 24;
+/// Of matches so many are ranked, the latest: to rank them all takes long where a word is everywhere.
+const RANKED: i64 = 5000;
+/// Words around a match.
+const AROUND: i64 = 16;
+/// How long a writer is waited for.
+const BUSY: Duration = Duration::from_secs(5);
+/// What marks a match in what SQLite gives; a text that has these itself loses them.
+const MARKS: [char; 2] = ['\u{1}', '\u{2}'];
+
+/// Why the file cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum TextsError {
+    /// SQLite says no.
+    #[error("sessions.db cannot be used")]
+    Database(#[from] rusqlite::Error),
+}
+
+/// The file.
+pub(super) struct Texts {
+    writer: Mutex<Connection>,
+    reader: Mutex<Connection>,
+}
+
+/// How far a session is indexed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Indexed {
+    /// Its number.
+    pub(super) number: i64,
+    /// The revision that is indexed; empty where that is under way.
+    pub(super) revision: String,
+}
+
+/// A message that was found.
+#[derive(Debug)]
+pub(super) struct Found {
+    /// Of which session: see [`key`].
+    pub(super) key: String,
+    pub(super) index: u32,
+    pub(super) snippet: Vec<SnippetPart>,
+}
+
+/// What a session is known by here.
+pub(super) fn key(uid: &Uid, agent: CodingAgent, session: &str) -> String {
+    format!("{}/{}/{session}", uid.0, agent.name())
+}
+
+impl Texts {
+    /// Opens or makes it; a broken one, and one of another form, is made anew.
+    pub(super) fn open(path: &Path) -> Result<Self, TextsError> {
+        let opened = Self::try_open(path).or_else(|_| {
+            for suffix in ["", "-wal", "-shm"] {
+                let mut name = path.as_os_str().to_owned();
+                name.push(suffix);
+                // What is not there need not go.
+                let _ = fs::remove_file(name);
+            }
+            Self::try_open(path)
+        });
+        Ok(opened?)
+    }
+
+    fn try_open(path: &Path) -> rusqlite::Result<Self> {
+        let writer = Connection::open(path)?;
+        writer.busy_timeout(BUSY)?;
+        // What a crash of the machine breaks is learnt again.
+        writer.execute_batch(
+            "PRAGMA journal_mode = WAL; PRAGMA synchronous = OFF; PRAGMA cache_size = -4096;
+             CREATE TABLE IF NOT EXISTS form (text TEXT NOT NULL);",
+        )?;
+        let form: Option<String> = writer.query_row("SELECT text FROM form", [], |row| row.get(0)).optional()?;
+        if form.as_deref() != Some(FORM) {
+            writer.execute_batch(
+                "BEGIN;
+                 DROP TABLE IF EXISTS session; DROP TABLE IF EXISTS said; DELETE FROM form;
+                 CREATE TABLE session (number INTEGER PRIMARY KEY, key TEXT NOT NULL UNIQUE, uid TEXT NOT NULL,
+                     name TEXT NOT NULL, info TEXT NOT NULL, revision TEXT NOT NULL DEFAULT '');
+                 CREATE VIRTUAL TABLE said USING fts5(body, tokenize = 'unicode61 remove_diacritics 2');",
+            )?;
+            writer.execute("INSERT INTO form VALUES (?)", [FORM])?;
+            writer.execute_batch("COMMIT")?;
+        }
+        let reader = Connection::open_with_flags(path, OpenFlags::SQLITE_OPEN_READ_ONLY)?;
+        reader.busy_timeout(BUSY)?;
+        Ok(Self { writer: Mutex::new(writer), reader: Mutex::new(reader) })
+    }
+
+    fn writer(&self) -> MutexGuard<'_, Connection> {
+        self.writer.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn reader(&self) -> MutexGuard<'_, Connection> {
+        self.reader.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// All sessions that were written down.
+    pub(super) fn sessions(&self) -> Result<Vec<(Uid, Name, Session)>, TextsError> {
+        let reader = self.reader();
+        let mut statement = reader.prepare("SELECT uid, name, info FROM session")?;
+        let rows = statement.query_map([], |row| {
+            Ok((row.get::<_, String>(0)?, row.get::<_, String>(1)?, row.get::<_, String>(2)?))
+        })?;
+        let mut all = Vec::new();
+        for row in rows {
+            let (uid, name, info) = row?;
+            // What another version wrote is told anew.
+            if let (Ok(name), Ok(session)) = (name.parse(), serde_json::from_str(&info)) {
+                all.push((Uid(uid), name, session));
+            }
+        }
+        Ok(all)
+    }
+
+    /// Writes a session down; how far it is indexed.
+    pub(super) fn put(&self, uid: &Uid, name: &Name, session: &Session) -> Result<Indexed, TextsError> {
+        let info = serde_json::to_string(session).unwrap_or_default();
+        let query = "INSERT INTO session (key, uid, name, info) VALUES (?, ?, ?, ?)
+                     ON CONFLICT (key) DO UPDATE SET info = excluded.info, name = excluded.name
+                     RETURNING number, revision";
+        let writer = self.writer();
+        let mut statement = writer.prepare_cached(query)?;
+        let row = params![key(uid, session.agent, &session.session_id), uid.0, name.as_str(), info];
+        Ok(statement.query_row(row, |row| Ok(Indexed { number: row.get(0)?, revision: row.get(1)? }))?)
+    }
+
+    /// Forgets sessions, by their keys.
+    pub(super) fn remove(&self, keys: &[String]) -> Result<(), TextsError> {
+        let mut writer = self.writer();
+        let transaction = writer.transaction()?;
+        for key in keys {
+            let number = transaction.query_row("DELETE FROM session WHERE key = ? RETURNING number", [key], |row| row.get(0));
+            if let Some(number) = number.optional()? {
+                cut(&transaction, number, 0)?;
+            }
+        }
+        transaction.commit()?;
+        Ok(())
+    }
+
+    /// Forgets every session of a workspace.
+    pub(super) fn remove_workspace(&self, uid: &Uid) -> Result<(), TextsError> {
+        let keys: Vec<String> = {
+            let reader = self.reader();
+            let mut statement = reader.prepare("SELECT key FROM session WHERE uid = ?")?;
+            let rows = statement.query_map([&uid.0], |row| row.get(0))?;
+            rows.collect::<rusqlite::Result<_>>()?
+        };
+        self.remove(&keys)
+    }
+
+    /// Forgets messages of a session from this one on; until it is said to be done its index counts as unfinished.
+    pub(super) fn cut(&self, number: i64, from: u32) -> Result<(), TextsError> {
+        let mut writer = self.writer();
+        let transaction = writer.transaction()?;
+        transaction.execute("UPDATE session SET revision = '' WHERE number = ?", [number])?;
+        cut(&transaction, number, i64::from(from))?;
+        transaction.commit()?;
+        Ok(())
+    }
+
+    /// Indexes messages, in the place of those there were.
+    pub(super) fn write(&self, number: i64, messages: &[(u32, String)]) -> Result<(), TextsError> {
+        let mut writer = self.writer();
+        let transaction = writer.transaction()?;
+        for (index, body) in messages.iter().filter(|(index, _)| i64::from(*index) < MESSAGES) {
+            let row = number * MESSAGES + i64::from(*index);
+            transaction.prepare_cached("DELETE FROM said WHERE rowid = ?")?.execute([row])?;
+            let body: String = body.chars().map(|c| if MARKS.contains(&c) { ' ' } else { c }).collect();
+            transaction.prepare_cached("INSERT INTO said (rowid, body) VALUES (?, ?)")?.execute(params![row, body])?;
+        }
+        transaction.commit()?;
+        Ok(())
+    }
+
+    /// A session is indexed up to that revision.
+    pub(super) fn done(&self, number: i64, revision: &str) -> Result<(), TextsError> {
+        let query = "UPDATE session SET revision = ? WHERE number = ?";
+        self.writer().execute(query, params![revision, number])?;
+        Ok(())
+    }
+
+    /// Messages that hold what is looked for, the best first; `only` of some sessions.
+    pub(super) fn search(
+        &self,
+        query: &str,
+        only: Option<&BTreeSet<String>>,
+        limit: u32,
+    ) -> Result<Vec<Found>, TextsError> {
+        let reader = self.reader();
+        // Numbers of sessions are few: what is not wanted is left out before anything is ranked.
+        let numbers = only.map(|only| numbers(&reader, only)).transpose()?;
+        let within = numbers.map_or(String::new(), |numbers| format!("AND rowid / {MESSAGES} IN ({numbers})"));
+        let [begin, end] = MARKS;
+        let text = format!(
+            "SELECT s.key, f.rowid % {MESSAGES}, f.snippet FROM (
+                 SELECT rowid, bm25(said) AS rank, snippet(said, 0, '{begin}', '{end}', '…', {AROUND}) AS snippet
+                 FROM said WHERE said MATCH ?1 AND rowid IN (
+                     SELECT rowid FROM (
+                         SELECT rowid, bm25(said) AS rank FROM said WHERE said MATCH ?1 {within}
+                         ORDER BY rowid DESC LIMIT {RANKED})
+                     ORDER BY rank LIMIT ?2)
+             ) f JOIN session s ON s.number = f.rowid / {MESSAGES} ORDER BY f.rank"
+        );
+        let mut statement = reader.prepare_cached(&text)?;
+        let rows = statement.query_map(params![query, limit], |row| {
+            let snippet: String = row.get(2)?;
+            Ok(Found { key: row.get(0)?, index: row.get(1)?, snippet: parts(&snippet) })
+        })?;
+        Ok(rows.collect::<rusqlite::Result<_>>()?)
+    }
+}
+
+fn cut(connection: &Connection, number: i64, from: i64) -> rusqlite::Result<()> {
+    let (first, last) = (number * MESSAGES + from.min(MESSAGES - 1), (number + 1) * MESSAGES - 1);
+    connection.prepare_cached("DELETE FROM said WHERE rowid BETWEEN ? AND ?")?.execute([first, last])?;
+    Ok(())
+}
+
+fn numbers(connection: &Connection, keys: &BTreeSet<String>) -> rusqlite::Result<String> {
+    let mut statement = connection.prepare_cached("SELECT number, key FROM session")?;
+    let rows = statement.query_map([], |row| Ok((row.get::<_, i64>(0)?, row.get::<_, String>(1)?)))?;
+    let mut numbers = Vec::new();
+    for row in rows {
+        let (number, key) = row?;
+        if keys.contains(&key) {
+            numbers.push(number.to_string());
+        }
+    }
+    Ok(numbers.join(","))
+}
+
+/// A snippet, apart at its marks.
+fn parts(snippet: &str) -> Vec<SnippetPart> {
+    let mut parts = Vec::new();
+    let mut is_match = false;
+    for piece in snippet.split(MARKS) {
+        if !piece.is_empty() {
+            parts.push(SnippetPart { text: piece.to_owned(), is_match });
+        }
+        is_match = !is_match;
+    }
+    parts
+}
