@@ -3,4 +3,5 @@
 mod fixtures;
 mod hostile;
 mod replay;
+mod states;
 mod support;

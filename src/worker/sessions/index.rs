@@ -112,7 +112,7 @@ impl Index {
             let sessions: Vec<&Summary> = own.map(|(_, entry)| &entry.summary).collect();
             let owners = state::owners(agent, &sessions, &processes, &claims);
             for ((_, id), entry) in self.entries.iter_mut().filter(|((of, _), _)| *of == agent) {
-                let owner = owners.get(id).and_then(|pid| processes.get(pid));
+                let owner = owners.get(id).copied();
                 entry.verdict = state::judge(agent, &entry.summary, owner, &processes, now);
             }
         }

@@ -37,23 +37,41 @@ impl Verdict {
     }
 }
 
+/// The process of a session.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Owner {
+    /// The one that works.
+    pub pid: i32,
+    /// The one that shows it to a person, where that is another one; none where nobody does.
+    pub front: Option<i32>,
+}
+
+impl Owner {
+    fn alone(pid: i32) -> Self {
+        Self { pid, front: Some(pid) }
+    }
+}
+
 /// The process of each session of an agent that has one.
 pub fn owners(
     agent: CodingAgent,
     sessions: &[&Summary],
     processes: &BTreeMap<i32, Process>,
     claims: &Claims,
-) -> BTreeMap<String, i32> {
+) -> BTreeMap<String, Owner> {
     match agent {
         CodingAgent::Claude => {
             let alive = claims.0.iter().filter(|(_, pid)| processes.contains_key(pid));
-            alive.map(|(session, pid)| (session.clone(), *pid)).collect()
+            alive.map(|(session, pid)| (session.clone(), Owner::alone(*pid))).collect()
         }
         CodingAgent::Codex => {
-            let files: BTreeMap<&Path, i32> =
-                processes.values().flat_map(|process| process.open.iter().map(|path| (path.as_path(), process.pid))).collect();
-            let holds = |session: &&&Summary| files.get(session.file.as_path()).map(|pid| (session.id.clone(), *pid));
-            sessions.iter().filter_map(|session| holds(&session)).collect()
+            let each = processes.values().flat_map(|process| process.open.iter().map(move |path| (path.as_path(), process)));
+            let files: BTreeMap<&Path, &Process> = each.collect();
+            let holds = |session: &&Summary| {
+                let holder = files.get(session.file.as_path())?;
+                Some((session.id.clone(), codex(session, holder, processes)))
+            };
+            sessions.iter().filter_map(holds).collect()
         }
         CodingAgent::Opencode | CodingAgent::Goose => {
             let stores: BTreeSet<&PathBuf> = sessions.iter().map(|session| &session.file).collect();
@@ -72,17 +90,20 @@ pub fn owners(
 pub fn judge(
     agent: CodingAgent,
     session: &Summary,
-    owner: Option<&Process>,
+    owner: Option<Owner>,
     processes: &BTreeMap<i32, Process>,
     now: Millis,
 ) -> Verdict {
     if let Some(problem) = &session.problem {
         return Verdict { state: SessionState::Unreadable, reason: problem.clone(), tty: None, pid: None };
     }
+    // A server that nobody looks at waits for nobody.
+    let owner = owner.filter(|owner| owner.front.is_some() || session.turn != Turn::Ended);
     let Some(owner) = owner else {
         let reason = "no process of it lives".to_owned();
         return Verdict { state: SessionState::Idle, reason, tty: None, pid: None };
     };
+    let tty = owner.front.and_then(|front| processes.get(&front)?.tty.clone());
     let runs = has_child(owner.pid, processes, session.last - SLACK, agent);
     let (state, reason) = match session.turn {
         Turn::Answering => (SessionState::Working, "it answers"),
@@ -93,12 +114,30 @@ pub fn judge(
         Turn::Ended if runs && agent == CodingAgent::Gemini => (SessionState::Working, "a tool runs"),
         Turn::Ended => (SessionState::Waiting, "its turn has ended"),
     };
-    Verdict { state, reason: reason.to_owned(), tty: owner.tty.clone(), pid: Some(owner.pid) }
+    Verdict { state, reason: reason.to_owned(), tty, pid: Some(owner.pid) }
+}
+
+/// Whose a session of Codex's is that this process has open. A server of its own works for all of its screens: the one that
+/// shows this session is in its folder, and was begun before.
+fn codex(session: &Summary, holder: &Process, processes: &BTreeMap<i32, Process>) -> Owner {
+    let is_server = |process: &Process| process.command.iter().any(|word| word == "app-server");
+    if !is_server(holder) {
+        return Owner::alone(holder.pid);
+    }
+    let shows = |process: &&Process| {
+        is_program(process, CodingAgent::Codex)
+            && !is_server(process)
+            && process.tty.is_some()
+            && session.cwd.as_deref().map(Path::new) == Some(process.cwd.as_path())
+            && process.began <= session.last + SLACK
+    };
+    let front = processes.values().filter(shows).max_by_key(|process| process.began);
+    Owner { pid: holder.pid, front: front.map(|process| process.pid) }
 }
 
 /// Sessions by the folder that their process works in: those that went on since it was begun; where a process can have
 /// only one, the one that went on last. A process that names its session has that one.
-fn by_folder(sessions: &[&Summary], processes: Vec<&Process>, several: bool) -> BTreeMap<String, i32> {
+fn by_folder(sessions: &[&Summary], processes: Vec<&Process>, several: bool) -> BTreeMap<String, Owner> {
     let mut owners = BTreeMap::new();
     for process in processes {
         let named = sessions.iter().find(|session| process.command.contains(&session.id));
@@ -109,7 +148,7 @@ fn by_folder(sessions: &[&Summary], processes: Vec<&Process>, several: bool) -> 
         here.sort_by_key(|session| std::cmp::Reverse(session.last));
         let count = if several { here.len() } else { 1 };
         let found = named.into_iter().chain(here.into_iter().take(if named.is_some() { 0 } else { count }));
-        owners.extend(found.map(|session| (session.id.clone(), process.pid)));
+        owners.extend(found.map(|session| (session.id.clone(), Owner::alone(process.pid))));
     }
     owners
 }

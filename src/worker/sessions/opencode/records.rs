@@ -189,6 +189,8 @@ pub(super) fn talk(messages: &[Message], reverted: Option<&str>, mut parts: impl
             let parts = parts(&message.id);
             if !parts.is_injected() {
                 talk.prompt(name, message.created, span, parts.typed.as_deref().unwrap_or_default());
+                // Its parts are written after it.
+                talk.stamp(talk.len() - 1, u32::try_from(parts.size).unwrap_or(u32::MAX));
             }
             continue;
         }
