@@ -21,6 +21,7 @@ mod pairing;
 mod procedures;
 mod respond;
 mod rpc;
+mod session_stream;
 mod sessions;
 mod socket;
 mod sse;
@@ -31,6 +32,7 @@ mod tls;
 mod tokens;
 mod upkeep;
 mod usage;
+mod visitor;
 mod workspaces;
 
 use std::sync::Arc;
@@ -168,6 +170,7 @@ pub fn router(door: Door) -> Router {
         .route("/rpc", any(socket::upgrade))
         .route("/terminal/{name}", any(terminal::upgrade))
         .route("/rpc/terminal/{name}", any(terminal::upgrade))
+        .route("/sessions/{name}", any(session_stream::upgrade))
         .merge(page::routes())
         .fallback(rpc::entry)
         .layer(middleware::from_fn_with_state(app.clone(), guarded))

@@ -8,7 +8,7 @@ const KNOWN: [(&str, &str); 5] = [
     ("codex", "@openai/codex"),
     ("gemini", "@google/gemini-cli"),
     ("opencode", "opencode-ai"),
-    ("pi", "@mariozechner/pi-coding-agent"),
+    ("pi", "@earendil-works/pi-coding-agent"),
 ];
 
 /// A tool, `name` or `name@version`.
@@ -66,7 +66,7 @@ mod tests {
         let version = |text: &str| Tool::parse(text).map(|tool| (tool.package, tool.version));
         assert_eq!(version("codex"), Some(("@openai/codex", None)));
         assert_eq!(version("codex@latest"), Some(("@openai/codex", None)));
-        assert_eq!(version("pi@0.1.2-rc.1"), Some(("@mariozechner/pi-coding-agent", Some("0.1.2-rc.1".to_owned()))));
+        assert_eq!(version("pi@0.1.2-rc.1"), Some(("@earendil-works/pi-coding-agent", Some("0.1.2-rc.1".to_owned()))));
         for wrong in ["", "vim", "codex@", "codex@latest@1", "codex@^1", "codex@file:..", "codex@https://x", "Codex"] {
             assert_eq!(Tool::parse(wrong), None, "{wrong}");
             assert!(Tool::fault(wrong).is_some(), "{wrong}");

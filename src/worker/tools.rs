@@ -61,6 +61,9 @@ fn install(prefix: &Path, tool: &Tool) -> Result<(), String> {
     let version = tool.version.as_deref().unwrap_or("latest");
     let mut command = Command::new("npm");
     command.args(["install", "--global", "--no-fund", "--no-audit", "--no-progress", "--prefix"]).arg(prefix);
+    // Since npm 11.17 what a package runs once it is installed has to be allowed; some of these fetch their program so. Said in
+    // the environment, which older ones do not look at.
+    command.env("npm_config_allow_scripts", tool.package);
     command.arg(format!("{}@{version}", tool.package)).stdin(Stdio::null());
     match command.status() {
         Ok(status) if status.success() => Ok(()),

@@ -19,10 +19,21 @@ impl Package {
         let _turn = turn.expect("locked");
         let installed = package.0.join("node_modules/.package-lock.json");
         let modified = |path: &Path| std::fs::metadata(path).and_then(|it| it.modified()).ok();
-        if modified(&installed) < modified(&package.0.join("package-lock.json")) {
-            package.run("npm", &["ci", "--ignore-scripts", "--no-audit", "--no-fund"], &[]).await;
+        let lock = package.0.join("package-lock.json");
+        // npm cannot lock packages that are another one for each kind of machine; those name their versions exactly.
+        let (verb, since) = if lock.exists() { ("ci", lock) } else { ("install", package.0.join("package.json")) };
+        if modified(&installed) < modified(&since) {
+            let quiet = ["--ignore-scripts", "--no-audit", "--no-fund", "--no-package-lock"];
+            let quiet = if verb == "ci" { &quiet[..3] } else { &quiet[..] };
+            package.run("npm", &[&[verb], quiet].concat(), &[]).await;
         }
         package
+    }
+
+    /// Where it is.
+    #[allow(dead_code, reason = "each test binary uses some of it")]
+    pub(crate) fn path(&self) -> &str {
+        self.0.to_str().expect("UTF-8")
     }
 
     /// Runs a program in the folder; what it said.

@@ -17,9 +17,12 @@ mod limits;
 mod logs;
 mod machine;
 mod many;
+#[path = "../common/node.rs"]
+mod node;
 mod ports;
 mod repository;
 mod restart;
+mod sessions;
 mod ssh;
 mod states;
 mod sync;

@@ -13,7 +13,7 @@ use perry::model::condition::{ConditionStatus as Is, ConditionType};
 use crate::agent::{Agent, is_ready};
 use crate::{BASE, FULL, tasks};
 
-const PACKAGE: &str = "@mariozechner/pi-coding-agent";
+const PACKAGE: &str = "@earendil-works/pi-coding-agent";
 
 /// A registry with one package in two versions, as npm asks for it.
 async fn registry(gateway: &str) -> String {

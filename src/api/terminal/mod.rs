@@ -5,7 +5,6 @@ mod compress;
 mod naive;
 mod relay;
 
-use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -20,15 +19,15 @@ use serde::Deserialize;
 use tokio::time::{sleep, timeout};
 
 use super::listen::Peer;
+use super::visitor::Visitor;
 use super::{App, respond};
 use crate::contract::permit::within;
 use crate::contract::terminal::{
-    ClientFrame, Close, Exit, FRAME_MAX, Hello, NaiveText, SUBPROTOCOL, ServerFrame, Size,
+    ClientFrame, Close, Exit, FRAME_MAX, Hello, SUBPROTOCOL, ServerFrame, Size,
 };
 use crate::contract::{ApiError, Call};
 use crate::model::{Caller, Name, Role};
 use crate::runtime::Duplex;
-use crate::store::audit::Record;
 
 /// How often the other side is asked whether it is there.
 const PING: Duration = Duration::from_secs(20);
@@ -88,11 +87,7 @@ struct Wanted {
 
 /// One client, from the upgrade on.
 struct Visit {
-    app: App,
-    peer: Option<IpAddr>,
-    /// What its header said.
-    authorization: Option<String>,
-    name: String,
+    visitor: Visitor,
     wanted: Wanted,
     naive: bool,
 }
@@ -124,7 +119,8 @@ pub(super) async fn upgrade(State(app): State<App>, mut parts: Parts) -> Respons
     let naive = upgrade.selected_protocol().is_none();
     upgrade.on_upgrade(move |socket| async move {
         let ip = peer.as_ref().map(|peer| peer.ip);
-        let visit = Visit { app, peer: ip, authorization, name, wanted, naive };
+        let visitor = Visitor { app, peer: ip, authorization, name, what: "terminal/attach" };
+        let visit = Visit { visitor, wanted, naive };
         Box::pin(serve(socket, visit)).await;
         // The connection counts until here.
         drop(peer);
@@ -156,9 +152,10 @@ impl Visit {
     async fn attach(&self, source: &mut Source) -> Result<Attached, Closing> {
         let login = async { if self.naive { self.naive_hello(source).await } else { self.hello(source).await } };
         let late = |_| Closing::new(Close::Unauthorized, "nobody said who calls");
-        let (caller, hello) = timeout(self.app.limits.login, login).await.map_err(late)??;
-        let name: Name = self.name.parse().map_err(|_| Closing::new(Close::NotFound, "there is no such workspace"))?;
-        let call = Call { peer: self.peer, ..Call::of(Arc::clone(&caller)) };
+        let Visitor { app, peer, name, .. } = &self.visitor;
+        let (caller, hello) = timeout(app.limits.login, login).await.map_err(late)??;
+        let name: Name = name.parse().map_err(|_| Closing::new(Close::NotFound, "there is no such workspace"))?;
+        let call = Call { peer: *peer, ..Call::of(Arc::clone(&caller)) };
         let what = if hello.exec.is_some() { "terminal/exec" } else { "terminal/attach" };
         let compress = hello.compress;
         let allowed = within(&caller, std::slice::from_ref(&name)).and_then(|()| {
@@ -166,36 +163,14 @@ impl Visit {
             may.then_some(()).ok_or_else(|| ApiError::Forbidden("a viewer may not run commands".to_owned()))
         });
         let attached = match allowed {
-            Ok(()) => self.app.terminals.attach(&call, &name, hello).await,
+            Ok(()) => app.terminals.attach(&call, &name, hello).await,
             Err(error) => Err(error),
         };
         // Looking changes nothing.
         if attached.is_err() || caller.role >= Role::User {
-            self.write_down(what, Some(&caller), attached.as_ref().err());
+            self.visitor.write_down(what, Some(&caller), attached.as_ref().err());
         }
         Ok(Attached { caller, name, compress, worker: attached? })
-    }
-
-    /// Who calls, by the header or by what was said.
-    fn caller(&self, said: Option<String>) -> Result<Arc<Caller>, Closing> {
-        let authorization = said.or_else(|| self.authorization.clone());
-        let (error, is_new) = match self.app.auth.caller(self.peer, authorization.as_deref()) {
-            Ok(caller) if caller.role > Role::Public => return Ok(caller),
-            Ok(_) => {
-                let error = ApiError::Unauthorized("an access token is needed".to_owned());
-                (error, self.app.auth.failures().allow(self.peer).is_ok())
-            }
-            // A wrong token has been counted already.
-            Err(error) => {
-                let is_new = !matches!(error, ApiError::TooManyRequests(_));
-                (error, is_new)
-            }
-        };
-        // Whoever tries again and again is written down only as often as they may fail.
-        if is_new {
-            self.write_down("terminal/attach", None, Some(&error));
-        }
-        Err(error.into())
     }
 
     async fn hello(&self, source: &mut Source) -> Result<(Arc<Caller>, Hello), Closing> {
@@ -208,7 +183,7 @@ impl Visit {
         match ClientFrame::decode(&frame) {
             Ok(ClientFrame::Hello(mut hello)) => {
                 let said = hello.token.take().map(|token| format!("Bearer {}", token.0));
-                Ok((self.caller(said)?, *hello))
+                Ok((self.visitor.caller(said)?, *hello))
             }
             Ok(_) => Err(wrong("the first frame must be a hello".to_owned())),
             Err(error) => Err(wrong(error.to_string())),
@@ -217,19 +192,7 @@ impl Visit {
 
     /// One that has no header says in its first text who calls.
     async fn naive_hello(&self, source: &mut Source) -> Result<(Arc<Caller>, Hello), Closing> {
-        let said = if self.authorization.is_some() {
-            None
-        } else {
-            match source.next().await {
-                Some(Ok(Message::Text(text))) => match NaiveText::read(&text, true) {
-                    NaiveText::Auth(token) => Some(format!("Bearer {}", token.0)),
-                    _ => None,
-                },
-                Some(Ok(_)) => None,
-                _ => return Err(Closing::gone()),
-            }
-        };
-        let caller = self.caller(said)?;
+        let caller = self.visitor.told(source).await?.ok_or_else(Closing::gone)?;
         let Size { cols, rows } = Size::USUAL;
         let client = uuid::Uuid::new_v4().to_string();
         let hello = Hello {
@@ -259,8 +222,8 @@ impl Visit {
         };
         let ended = tokio::select! {
             ended = moved => ended,
-            () = self.app.auth.ended(&caller) => Some(Closing::new(Close::Unauthorized, "this access token was revoked or has expired")),
-            () = self.app.shutdown.begun() => Some(Closing::new(Close::Going, "the agent is going")),
+            () = self.visitor.app.auth.ended(&caller) => Some(Closing::new(Close::Unauthorized, "this access token was revoked or has expired")),
+            () = self.visitor.app.shutdown.begun() => Some(Closing::new(Close::Going, "the agent is going")),
         };
         match ended {
             Some(closing) => closing,
@@ -276,7 +239,7 @@ impl Visit {
         };
         // The container's end is known a moment later than the connection's.
         let known = async {
-            while self.app.terminals.is_running(name) {
+            while self.visitor.app.terminals.is_running(name) {
                 sleep(Duration::from_millis(20)).await;
             }
         };
@@ -284,19 +247,5 @@ impl Visit {
             Ok(()) => stopped(),
             Err(_) => Closing::new(Close::Again, "the worker is being replaced"),
         }
-    }
-
-    fn write_down(&self, what: &str, caller: Option<&Caller>, error: Option<&ApiError>) {
-        let about = self.name.parse::<Name>().ok().map(|name| name.to_string());
-        self.app.records.record(&Record {
-            at: self.app.clock.wall(),
-            who: caller.map(|caller| caller.name.as_str()),
-            token: caller.map(|caller| caller.id.as_str()),
-            from: self.peer,
-            what,
-            of: about.as_slice(),
-            result: error.map_or("ok", |error| error.code().as_str()),
-            why: error.map(ToString::to_string).as_deref(),
-        });
     }
 }

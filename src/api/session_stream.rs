@@ -1,0 +1,134 @@
+//! `GET /sessions/:name`: a WebSocket that tells of the sessions of one workspace, a JSON document a text frame, for simple
+//! clients: what `sessions.watch` tells of it, as a [`SessionFrame`](crate::contract::SessionFrame).
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::extract::ws::{CloseFrame, Message, WebSocket, WebSocketUpgrade};
+use axum::extract::{FromRequestParts, Path, State};
+use axum::response::Response;
+use bytes::Bytes;
+use futures::stream::{SplitSink, SplitStream};
+use futures::{SinkExt, StreamExt};
+use hyper::header::AUTHORIZATION;
+use hyper::http::request::Parts;
+use serde_json::json;
+use tokio::time::{MissedTickBehavior, interval, timeout};
+
+use super::feed::{Feed, Next};
+use super::listen::Peer;
+use super::visitor::Visitor;
+use super::{App, respond};
+use crate::contract::terminal::Close;
+use crate::contract::{ApiError, Call, Code, ErrorBody, Reply};
+use crate::model::Caller;
+
+/// How often the other side is asked whether it is there.
+const PING: Duration = Duration::from_secs(20);
+/// How long it may take nothing of what is sent.
+const SILENCE: Duration = Duration::from_secs(45);
+/// How long a close may take to be heard.
+const FAREWELL: Duration = Duration::from_secs(1);
+/// The longest message of a client: it says who it is, and no more.
+const MESSAGE: usize = 8 << 10;
+/// The longest reason of a close, in bytes: RFC 6455, 5.5.
+const REASON: usize = 123;
+
+/// Takes the upgrade, where the request is one.
+pub(super) async fn upgrade(State(app): State<App>, mut parts: Parts) -> Response {
+    let peer = parts.extensions.get::<Peer>().cloned();
+    let path = Path::<String>::from_request_parts(&mut parts, &()).await;
+    let (Ok(Path(name)), Ok(upgrade)) = (path, WebSocketUpgrade::from_request_parts(&mut parts, &()).await) else {
+        let what = "this is a WebSocket: send an upgrade";
+        return respond::error(&ApiError::bad_request("name", what).body(&[]));
+    };
+    let authorization = parts.headers.get(AUTHORIZATION).and_then(|value| value.to_str().ok()).map(str::to_owned);
+    let ip = peer.as_ref().map(|peer| peer.ip);
+    let visitor = Visitor { app, peer: ip, authorization, name, what: "sessions/watch" };
+    upgrade.max_message_size(MESSAGE).max_frame_size(MESSAGE).on_upgrade(move |socket| async move {
+        Box::pin(serve(socket, visitor)).await;
+        // The connection counts until here.
+        drop(peer);
+    })
+}
+
+async fn serve(socket: WebSocket, visitor: Visitor) {
+    let (mut sink, mut source) = socket.split();
+    let (code, mut reason) = match converse(&visitor, &mut sink, &mut source).await {
+        Ok(()) => (Close::Going, String::new()),
+        Err(error) => (code_of(&error.code), error.message),
+    };
+    let farewell = async {
+        reason.truncate(reason.floor_char_boundary(REASON));
+        let frame = CloseFrame { code: code.code(), reason: reason.into() };
+        sink.send(Message::Close(Some(frame))).await.ok();
+        // Until it has been heard: a connection that is cut may lose what was sent.
+        while let Some(Ok(_)) = source.next().await {}
+    };
+    timeout(FAREWELL, farewell).await.ok();
+}
+
+/// As with terminals.
+fn code_of(code: &str) -> Close {
+    let is = |known: Code| code == known.as_str();
+    match () {
+        () if is(Code::Unauthorized) => Close::Unauthorized,
+        () if is(Code::Forbidden) => Close::Forbidden,
+        // A name that is none is nobody's.
+        () if is(Code::NotFound) || is(Code::BadRequest) => Close::NotFound,
+        () if is(Code::ServiceUnavailable) => Close::Again,
+        () => Close::Failed,
+    }
+}
+
+/// Tells until the client goes, or may look no longer.
+async fn converse(
+    visitor: &Visitor,
+    sink: &mut SplitSink<WebSocket, Message>,
+    source: &mut SplitStream<WebSocket>,
+) -> Result<(), ErrorBody> {
+    let told = |error: ApiError| error.body(&[]);
+    let late = |_| told(ApiError::Unauthorized("nobody said who calls".to_owned()));
+    let caller = timeout(visitor.app.limits.login, visitor.told(source)).await.map_err(late)?.map_err(told)?;
+    let Some(caller) = caller else { return Ok(()) };
+    let mut feed = feed(visitor, caller).await?;
+    let mut pings = interval(PING);
+    pings.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    loop {
+        let message = tokio::select! {
+            next = feed.next() => match next {
+                Next::Frame(frame) => Message::Text(value(&frame.data.joined()).into()),
+                Next::Failed(error) => return Err(error),
+                Next::Done(_) => return Ok(()),
+            },
+            said = source.next() => match said {
+                Some(Ok(Message::Close(_)) | Err(_)) | None => return Ok(()),
+                Some(Ok(_)) => continue,
+            },
+            _ = pings.tick() => Message::Ping(Bytes::new()),
+        };
+        match timeout(SILENCE, sink.send(message)).await {
+            Ok(Ok(())) => {}
+            _ => return Ok(()),
+        }
+    }
+}
+
+/// What `sessions.watch` tells this caller of the workspace.
+async fn feed(visitor: &Visitor, caller: Arc<Caller>) -> Result<Feed, ErrorBody> {
+    let app = &visitor.app;
+    let missing = || ApiError::NoProcedure(visitor.what.to_owned()).body(&[]);
+    let row = app.service.row(visitor.what).ok_or_else(missing)?;
+    let call = Call { peer: visitor.peer, ..Call::of(Arc::clone(&caller)) };
+    let input = json!({ "json": { "workspaceName": visitor.name } }).to_string();
+    match app.call(row, &call, Some(input.as_bytes())).await? {
+        (Reply::Stream(frames), permit) => Ok(Feed::new(app, row, frames, caller, permit)),
+        (Reply::Json(_), _) => Err(missing()),
+    }
+}
+
+/// The value of an envelope, `{"json":…}`.
+fn value(envelope: &[u8]) -> String {
+    let inner = envelope.strip_prefix(b"{\"json\":").and_then(|rest| rest.strip_suffix(b"}"));
+    String::from_utf8_lossy(inner.unwrap_or(envelope)).into_owned()
+}
