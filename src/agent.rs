@@ -28,6 +28,7 @@ use crate::runtime::Attach;
 use crate::runtime::docker::{self, Docker, Host};
 use crate::runtime::executable::Executable;
 use crate::runtime::secret::Key;
+use crate::sessions::{self, Changes, Sessions, Workspaces};
 use crate::store::audit::{Audit, Record, Records};
 use crate::store::identity::{self, Identity};
 use crate::store::lock::HeldLock;
@@ -35,7 +36,6 @@ use crate::store::migrate::{self, FoundAdoption};
 use crate::store::sources::HostFiles;
 use crate::store::tokens::Tokens;
 use crate::store::{Admit, OsDisk, Store, StoreError, client, config, folder};
-use crate::sessions::{self, Changes, Sessions, Workspaces};
 use crate::watch::{Hub, Subscription, WatchError};
 
 /// How long after a broken-off call to the engine, or after the agent's start, that call may still take effect. The
@@ -203,7 +203,12 @@ impl Agent {
             limits: Limits::default(),
             shutdown: shutdown.clone(),
         });
-        let workspaces = Inside { store: self.store.clone(), hub: hub.clone(), attach: docker.clone(), views: hub.subscribe(None).into() };
+        let workspaces = Inside {
+            store: self.store.clone(),
+            hub: hub.clone(),
+            attach: docker.clone(),
+            views: hub.subscribe(None).into(),
+        };
         tokio::spawn(sessions.run(Arc::new(workspaces)));
         let looping = tokio::spawn(controller.clone().run());
         let sources = Following { folder: folder.to_owned(), sources, config: self.config.clone() };
@@ -256,9 +261,8 @@ struct Inside {
 #[async_trait]
 impl Workspaces for Inside {
     fn list(&self) -> Vec<sessions::Workspace> {
-        let runs = |name: &Name| {
-            self.hub.get(name.as_str()).is_some_and(|view| view.is_true(ConditionType::ContainerRunning))
-        };
+        let runs =
+            |name: &Name| self.hub.get(name.as_str()).is_some_and(|view| view.is_true(ConditionType::ContainerRunning));
         let intent = self.store.snapshot();
         let each = intent.workspaces.values().map(|workspace| {
             let (uid, name) = (workspace.metadata.uid.clone(), workspace.metadata.name.clone());

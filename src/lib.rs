@@ -10,7 +10,9 @@
 //!    (HTTP in), [`client`] (HTTP out), [`worker`] (the inside of a container), [`clock`] (the time).
 //! 5. [`watch`] is how clients learn: a cache, a bounded journal, subscriptions that resume. [`contract`] is what crosses
 //!    a wire, [`cli`] the verbs, one file each.
-//! 6. [`agent`] puts it together, and is the only place that names concrete types together.
+//! 6. [`sessions`] knows what coding agents do in all workspaces, as the index in each worker tells it
+//!    (`worker/sessions`, a tour of its own); [`shown`] is text for people.
+//! 7. [`agent`] puts it together, and is the only place that names concrete types together.
 //!
 //! What must always hold is in `specs/invariants.md`; `tests/sim` checks it in thousands of seeded worlds.
 

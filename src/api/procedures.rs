@@ -202,11 +202,7 @@ impl Procedures for Api {
         self.search(call, input).await
     }
 
-    async fn watch_sessions(
-        &self,
-        _: &Call,
-        input: WatchSessionsInput,
-    ) -> Result<Events<SessionFrame>, ApiError> {
+    async fn watch_sessions(&self, _: &Call, input: WatchSessionsInput) -> Result<Events<SessionFrame>, ApiError> {
         self.watch_all_sessions(input)
     }
 

@@ -6,8 +6,8 @@ use tokio::sync::broadcast::error::RecvError;
 use super::Api;
 use crate::contract::sessions::{MessagesAsked, PAGE_MAX};
 use crate::contract::{
-    ApiError, Call, CodingAgent, Events, Item, Message, MessagesInput, SearchHit, SearchInput, SessionFrame, SessionInfo,
-    SessionsInput, WatchSessionsInput,
+    ApiError, Call, CodingAgent, Events, Item, Message, MessagesInput, SearchHit, SearchInput, SessionFrame,
+    SessionInfo, SessionsInput, WatchSessionsInput,
 };
 use crate::model::{Caller, Name};
 use crate::runtime::RuntimeError;
@@ -95,23 +95,14 @@ impl Api {
     }
 
     /// What is wanted; of a workspace that there is.
-    fn filter(
-        &self,
-        workspace: Option<Name>,
-        agent: Option<CodingAgent>,
-    ) -> Result<Filter, ApiError> {
+    fn filter(&self, workspace: Option<Name>, agent: Option<CodingAgent>) -> Result<Filter, ApiError> {
         if let Some(name) = &workspace {
             self.intent(name)?;
         }
         Ok(Filter { workspace, agent })
     }
 
-    fn session(
-        &self,
-        name: &Name,
-        id: &str,
-        agent: Option<CodingAgent>,
-    ) -> Result<SessionInfo, ApiError> {
+    fn session(&self, name: &Name, id: &str, agent: Option<CodingAgent>) -> Result<SessionInfo, ApiError> {
         let mut found = self.parts.sessions.find(name, id);
         found.retain(|info| agent.is_none_or(|agent| agent == info.session.agent));
         match found.len() {

@@ -48,7 +48,6 @@ impl Visitor {
         Err(error)
     }
 
-
     /// Who calls: one that has no header says so in its first text, `{"type":"auth","token":"…"}`. `None` where it went.
     ///
     /// # Errors

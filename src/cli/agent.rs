@@ -2,9 +2,9 @@
 
 use std::time::Duration;
 
-use crate::shown;
 use crate::client::{Client, ClientError};
 use crate::contract::{AgentInfo, NoInput};
+use crate::shown;
 
 use super::context::Context;
 use super::failure::{DONE, Failure, Outcome, TIMED_OUT, UNREACHABLE};

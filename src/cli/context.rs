@@ -6,12 +6,12 @@ use std::path::{Path, PathBuf};
 
 use jiff::Timestamp;
 
-use crate::shown;
 use crate::client::{Client, ClientError};
 use crate::clock::{Clock, SystemClock};
 use crate::contract::Code;
 use crate::model::Name;
 use crate::model::nearest::nearest;
+use crate::shown;
 
 use super::address;
 use super::failure::Failure;

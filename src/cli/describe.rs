@@ -2,16 +2,16 @@
 
 use std::fmt::Write as _;
 
-use crate::shown;
 use crate::contract::{EventsInput, NameInput};
 use crate::model::view::StepState;
 use crate::model::{ConditionStatus, DiskUsage, Event, Name, TaskState, View};
+use crate::shown;
 
 use super::context::Context;
 use super::failure::{DONE, Outcome};
 use super::get::phase_word;
-use crate::shown::table::Table;
 use super::{events, values};
+use crate::shown::table::Table;
 
 /// So many events are shown; `perry events` shows all.
 const EVENTS: usize = 10;

@@ -2,9 +2,9 @@
 
 use std::os::unix::fs::PermissionsExt;
 
-use crate::shown;
 use crate::client::ClientError;
 use crate::contract::{Check, CheckStatus, DoctorReport, NoInput};
+use crate::shown;
 
 use super::context::Context;
 use super::failure::{DONE, FAILED, Failure, Outcome};

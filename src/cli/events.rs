@@ -1,14 +1,14 @@
 //! `perry events`.
 
-use crate::shown;
 use crate::contract::EventsInput;
 use crate::model::{Event, Name, Severity};
+use crate::shown;
 
 use super::context::Context;
 use super::failure::{DONE, Failure, Outcome};
 use super::format::Plain;
-use crate::shown::table::{self, Table};
 use super::values;
+use crate::shown::table::{self, Table};
 
 /// Say what happened to workspaces
 #[derive(Debug, clap::Args)]

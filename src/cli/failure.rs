@@ -4,11 +4,10 @@ use std::fmt;
 use std::io::{self, IsTerminal, Write};
 use std::process::ExitCode;
 
-use crate::shown;
 use crate::client::{ClientError, is_untrusted};
 use crate::contract::{Code, ErrorBody};
 use crate::model::manifest::BadManifest;
-
+use crate::shown;
 
 /// Done.
 pub(super) const DONE: u8 = 0;

@@ -5,17 +5,17 @@ use std::sync::Arc;
 
 use jiff::Timestamp;
 
-use crate::shown;
 use crate::client::{Client, Row};
 use crate::contract::{NoInput, WatchKind};
 use crate::model::{ConditionType, Document, Name, Phase, Shown, Uid, View};
+use crate::shown;
 
 use super::context::Context;
 use super::failure::{DONE, Failure, NOT_FOUND, Outcome};
 use super::format::{self, Format};
 use super::selector::Selector;
-use crate::shown::table::{self, Table};
 use super::values;
+use crate::shown::table::{self, Table};
 
 /// The words that may stand before the names, as in kubectl.
 const KINDS: [&str; 3] = ["workspaces", "workspace", "ws"];

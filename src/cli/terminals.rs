@@ -1,14 +1,14 @@
 //! `perry terminals`.
 
-use crate::shown;
 use crate::contract::{CloseTerminalInput, NameInput, RenameTerminalInput, TerminalInfo};
 use crate::model::Name;
+use crate::shown;
 
 use super::context::Context;
 use super::failure::{DONE, Outcome};
 use super::format::{self, Plain};
-use crate::shown::table::Table;
 use super::values;
+use crate::shown::table::Table;
 
 /// See, rename and end the terminals of a workspace
 #[derive(Debug, clap::Subcommand)]

@@ -3,15 +3,15 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use crate::shown;
 use crate::contract::{CreateTokenInput, NewToken, NoInput, RevokeTokenInput, TokenInfo};
 use crate::model::{Name, Role};
+use crate::shown;
 
 use super::context::Context;
 use super::failure::{DONE, Failure, Outcome};
 use super::format::{self, Plain};
-use crate::shown::table::Table;
 use super::values;
+use crate::shown::table::Table;
 
 /// Make, list or revoke access tokens
 #[derive(Debug, clap::Subcommand)]

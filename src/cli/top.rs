@@ -8,8 +8,8 @@ use crate::model::{ConditionType, Name};
 
 use super::context::Context;
 use super::failure::{DONE, Failure, Outcome};
-use crate::shown::table::Table;
 use super::values;
+use crate::shown::table::Table;
 
 /// How long figures are waited for; they come every three seconds.
 const PATIENCE: Duration = Duration::from_secs(10);

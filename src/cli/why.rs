@@ -1,9 +1,9 @@
 //! `perry why`.
 
-use crate::shown;
 use crate::contract::NameInput;
 use crate::model::view::StepState;
 use crate::model::{Condition, ConditionStatus, ConditionType, Name, Phase, View};
+use crate::shown;
 
 use super::context::Context;
 use super::failure::{DONE, Outcome};

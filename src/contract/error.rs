@@ -185,9 +185,11 @@ impl ApiError {
             Self::BadRequest(_) | Self::Malformed => Code::BadRequest,
             Self::Unauthorized(_) => Code::Unauthorized,
             Self::Forbidden(_) => Code::Forbidden,
-            Self::NotFound(_) | Self::NoToken(_) | Self::NoTerminal { .. } | Self::NoSession { .. } | Self::NoProcedure(_) => {
-                Code::NotFound
-            },
+            Self::NotFound(_)
+            | Self::NoToken(_)
+            | Self::NoTerminal { .. }
+            | Self::NoSession { .. }
+            | Self::NoProcedure(_) => Code::NotFound,
             Self::MethodNotSupported => Code::MethodNotSupported,
             Self::Timeout => Code::Timeout,
             Self::Conflict(_) => Code::Conflict,

@@ -30,11 +30,11 @@ pub use dispatch::{Frame, Frames, Reply, Service, Table, dispatch};
 pub use envelope::Envelope;
 pub use error::{ApiError, Code, Conflict, ConflictReason, ErrorBody};
 pub use logs::{LogLine, LogSource};
-pub use table::{Call, Descriptor, Effect, Events, Item, PROCEDURES, Procedures, Reach, Shape};
 pub use sessions::{
-    CodingAgent, Message, MessagesInput, SearchHit, SearchInput, SessionFrame, SessionInfo, SessionState, SessionsInput,
-    ToolDetail, WatchSessionsInput,
+    CodingAgent, Message, MessagesInput, SearchHit, SearchInput, SessionFrame, SessionInfo, SessionState,
+    SessionsInput, ToolDetail, WatchSessionsInput,
 };
+pub use table::{Call, Descriptor, Effect, Events, Item, PROCEDURES, Procedures, Reach, Shape};
 pub use terminals::{CloseTerminalInput, CreateTerminalInput, RenameTerminalInput, TerminalInfo};
 pub use types::*;
 pub use upkeep::*;

@@ -114,9 +114,8 @@ impl Texts {
     pub(super) fn sessions(&self) -> Result<Vec<(Uid, Name, Session)>, TextsError> {
         let reader = self.reader();
         let mut statement = reader.prepare("SELECT uid, name, info FROM session")?;
-        let rows = statement.query_map([], |row| {
-            Ok((row.get::<_, String>(0)?, row.get::<_, String>(1)?, row.get::<_, String>(2)?))
-        })?;
+        let rows = statement
+            .query_map([], |row| Ok((row.get::<_, String>(0)?, row.get::<_, String>(1)?, row.get::<_, String>(2)?)))?;
         let mut all = Vec::new();
         for row in rows {
             let (uid, name, info) = row?;
@@ -145,7 +144,8 @@ impl Texts {
         let mut writer = self.writer();
         let transaction = writer.transaction()?;
         for key in keys {
-            let number = transaction.query_row("DELETE FROM session WHERE key = ? RETURNING number", [key], |row| row.get(0));
+            let number =
+                transaction.query_row("DELETE FROM session WHERE key = ? RETURNING number", [key], |row| row.get(0));
             if let Some(number) = number.optional()? {
                 cut(&transaction, number, 0)?;
             }

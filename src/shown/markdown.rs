@@ -169,7 +169,8 @@ mod tests {
 
     #[test]
     fn what_is_marked_is_shown_so() {
-        let text = "# Title\n\nSome **bold** and `code`.\n\n1. one\n2. two\n   - deep\n\n```rust\nfn x() {}\n```\n> said";
+        let text =
+            "# Title\n\nSome **bold** and `code`.\n\n1. one\n2. two\n   - deep\n\n```rust\nfn x() {}\n```\n> said";
         let shown = render(text);
         let expected = "\x1b[4mTitle\x1b[0m\n\nSome \x1b[1mbold\x1b[0m and \x1b[36mcode\x1b[0m.\n\n1. one\n2. two\n  • deep\n\n\
                         \x1b[2mrust\x1b[0m\n    \x1b[36mfn x() {}\x1b[0m\n\n│ said";

@@ -247,9 +247,8 @@ impl Workspaces for Store {
 
     async fn follow(&self, _: &Uid) -> Result<Changes, String> {
         let sessions = [(CodingAgent::Claude, "aaaa-1", 3), (CodingAgent::Codex, "bbbb-2", 120)];
-        let sessions = sessions.map(|(agent, id, count)| {
-            Ok(told::upserted(told::session(agent, id, count), Vec::new()))
-        });
+        let sessions =
+            sessions.map(|(agent, id, count)| Ok(told::upserted(told::session(agent, id, count), Vec::new())));
         let ends = [SessionChange::Reset, SessionChange::Bookmark].map(Ok);
         let [reset, bookmark] = ends;
         let all = [reset].into_iter().chain(sessions).chain([bookmark]);

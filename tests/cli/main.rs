@@ -6,10 +6,10 @@ mod agent;
 mod alone;
 mod openapi;
 mod sessions;
-#[path = "../common/sessions.rs"]
-mod told;
 mod tls;
 mod tokens;
+#[path = "../common/sessions.rs"]
+mod told;
 mod upkeep;
 mod verbs;
 

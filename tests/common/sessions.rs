@@ -4,7 +4,7 @@
 
 use jiff::Timestamp;
 use perry::contract::sessions::{
-    CodingAgent, Message, MessageNews, MessagesAsked, MessageRole, Session, SessionChange, SessionState, ToolCall,
+    CodingAgent, Message, MessageNews, MessageRole, MessagesAsked, Session, SessionChange, SessionState, ToolCall,
     ToolDetail, ToolStatus,
 };
 
@@ -32,7 +32,7 @@ pub(crate) fn upserted(session: Session, news: Vec<MessageNews>) -> SessionChang
 /// The messages of a session of that id: prompts and answers in turn.
 pub(crate) fn messages(asked: &MessagesAsked, count: u32) -> Vec<Message> {
     let message = |index: u32| {
-        let is_prompt = index % 2 == 0;
+        let is_prompt = index.is_multiple_of(2);
         let given = |text: &str| (asked.tools >= ToolDetail::Input).then(|| text.to_owned());
         let tool = ToolCall {
             id: format!("call{index}"),

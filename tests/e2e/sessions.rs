@@ -57,7 +57,8 @@ async fn begin(agent: &Agent, script: &str) {
 
 /// Puts a file into the workspace.
 async fn put(agent: &Agent, path: &str, content: &[u8]) {
-    let mut child = agent.command(&["exec", "-i", "a", "--", "sh", "-c", &format!("mkdir -p $(dirname {path}) && cat >{path}")]);
+    let mut child =
+        agent.command(&["exec", "-i", "a", "--", "sh", "-c", &format!("mkdir -p $(dirname {path}) && cat >{path}")]);
     let mut child = child.stdin(Stdio::piped()).spawn().expect("started");
     let mut stdin = child.stdin.take().expect("a pipe");
     tokio::io::AsyncWriteExt::write_all(&mut stdin, content).await.expect("written");
@@ -122,7 +123,8 @@ impl Seeing {
             SessionFrame::Reset => self.sessions.clear(),
             SessionFrame::Upserted { session } => {
                 let is_same = |known: &SessionInfo| {
-                    (known.session.agent, &known.session.session_id) == (session.session.agent, &session.session.session_id)
+                    (known.session.agent, &known.session.session_id)
+                        == (session.session.agent, &session.session.session_id)
                 };
                 self.sessions.retain(|known| !is_same(known));
                 self.sessions.push(session);
@@ -179,12 +181,14 @@ async fn sessions_of_real_agents_are_followed_from_their_first_prompt_on() {
 
     // Killed in the middle, and resumed by another process.
     begin(&agent, &format!("{ENTER}; codex exec --json Hang")).await;
-    let hanging = seeing.until("it hangs", |info| is(Codex, Working, 2)(info) && info.session.reason == "a tool runs").await;
+    let hanging =
+        seeing.until("it hangs", |info| is(Codex, Working, 2)(info) && info.session.reason == "a tool runs").await;
     sh(&agent, "pkill -KILL -x codex; pkill -f 'sleep 1000' || true").await;
     let id = hanging.session.session_id.clone();
     seeing.until("it is gone", |info| info.session.session_id == id && info.session.state == Idle).await;
     begin(&agent, &format!("{ENTER}; codex exec resume {id} --json \"Say hello.\"")).await;
-    let resumed = seeing.until("it goes on", |info| info.session.session_id == id && info.session.message_count == 4).await;
+    let resumed =
+        seeing.until("it goes on", |info| info.session.session_id == id && info.session.message_count == 4).await;
     assert!(texts(agent.client(), &resumed).await[2..] == ["Say hello.", "Stub reply to: Say hello."], "{resumed:?}");
 
     // Taken back, through the program's own server.

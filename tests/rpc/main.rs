@@ -19,9 +19,9 @@ mod stall;
 mod stock_client;
 mod streams;
 mod terminal;
-mod typescript;
 #[path = "../common/sessions.rs"]
 mod told;
+mod typescript;
 mod vectors;
 mod wire;
 mod world;

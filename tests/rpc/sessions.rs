@@ -19,7 +19,15 @@ fn sessions() -> SessionsInput {
 
 fn messages(id: &str) -> MessagesInput {
     let session_id = id.to_owned();
-    MessagesInput { workspace_name: name("a"), session_id, agent: None, before: None, from: None, limit: None, tools: None }
+    MessagesInput {
+        workspace_name: name("a"),
+        session_id,
+        agent: None,
+        before: None,
+        from: None,
+        limit: None,
+        tools: None,
+    }
 }
 
 fn search(query: &str) -> SearchInput {
@@ -107,9 +115,7 @@ async fn sessions_of_a_workspace_that_stops_stay_as_last_known_and_go_with_it() 
     let one = upserted(session(CodingAgent::Claude, "one", 5), Vec::new());
     tell(&world, [SessionChange::Reset, one, SessionChange::Bookmark]);
     until(async || stale("a").await == [(false, SessionState::Waiting)]).await;
-    let mut state = world.state.lock().expect("state");
-    Arc::make_mut(&mut state).workspaces.remove(&name("a"));
-    drop(state);
+    Arc::make_mut(&mut world.state.lock().expect("state")).workspaces.remove(&name("a"));
     until(async || api.list_sessions(&call(), sessions()).await.expect("a list").len() == 1).await;
 }
 
@@ -138,7 +144,8 @@ async fn messages_come_from_the_end_or_from_a_place_and_refusals_say_why() {
     assert_eq!(read(with(|input| input.before = Some(3))).await.expect("the first"), (Some(0), 3));
     assert_eq!(read(with(|input| input.from = Some(119))).await.expect("from a place"), (Some(119), 1));
     assert_eq!(read(with(|input| input.limit = Some(500))).await.expect("all"), (Some(0), 120));
-    for wrong in [with(|input| input.limit = Some(501)), with(|input| (input.from, input.before) = (Some(1), Some(2)))] {
+    for wrong in [with(|input| input.limit = Some(501)), with(|input| (input.from, input.before) = (Some(1), Some(2)))]
+    {
         assert_eq!(code(read(wrong).await), Code::BadRequest);
     }
     assert_eq!(code(read(messages("none")).await), Code::NotFound);
@@ -148,7 +155,8 @@ async fn messages_come_from_the_end_or_from_a_place_and_refusals_say_why() {
     assert_eq!(code(read(messages("both")).await), Code::BadRequest, "of which agent?");
     let both = MessagesInput { agent: Some(CodingAgent::Pi), ..messages("both") };
     read(both).await.expect("said of which");
-    let tools = api.session_messages(&call(), MessagesInput { tools: Some(ToolDetail::Whole), ..messages("one") }).await;
+    let tools =
+        api.session_messages(&call(), MessagesInput { tools: Some(ToolDetail::Whole), ..messages("one") }).await;
     assert!(tools.expect("messages").iter().flat_map(|message| &message.tools).all(|tool| tool.output.is_some()));
 }
 
@@ -198,7 +206,8 @@ async fn a_watcher_hears_of_each_change_in_order_and_only_of_what_it_asked_for()
         }
     }
     assert_eq!((opening.len(), &opening[0]), (4, &SessionFrame::Reset), "{opening:?}");
-    let news = vec![MessageNews::Truncated { to: 2 }, MessageNews::Replaced { index: 1 }, MessageNews::Appended { from: 2 }];
+    let news =
+        vec![MessageNews::Truncated { to: 2 }, MessageNews::Replaced { index: 1 }, MessageNews::Appended { from: 2 }];
     tell(&world, [upserted(session(CodingAgent::Claude, "one", 5), news)]);
     let mut heard = Vec::new();
     for _ in 0..4 {

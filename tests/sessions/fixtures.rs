@@ -1,15 +1,15 @@
 //! What real agents wrote.
 
-use perry::worker::sessions::formats::{self, Home};
-use perry::worker::sessions::logs::Logs;
+use perry::worker::sessions::formats::Home;
 use perry::worker::sessions::opencode;
 use perry::worker::sessions::store::Store;
 
 use crate::support;
 
 fn stores(home: &Home) -> Vec<Box<dyn Store>> {
-    let logs = formats::ALL.into_iter().map(|format| Box::new(Logs::new(format, home, None)) as Box<dyn Store>);
-    logs.chain([Box::new(opencode::store(home)) as Box<dyn Store>]).collect()
+    let mut stores = support::logs(home);
+    stores.push(Box::new(opencode::store(home)));
+    stores
 }
 
 #[test]

@@ -128,7 +128,8 @@ fn what_is_not_understood_is_listed_with_the_reason_and_breaks_nothing_else() {
     put(folder.path(), 2, "\u{7f}ELF nothing of the kind\nmore\n");
     let data = folder.path().join(".local/share/opencode");
     fs::create_dir_all(&data).expect("made");
-    fs::write(data.join("opencode.db"), "no database at all, but long enough to be looked at".repeat(100)).expect("written");
+    fs::write(data.join("opencode.db"), "no database at all, but long enough to be looked at".repeat(100))
+        .expect("written");
     let places = Places { proc: folder.path().join("proc"), ttys: folder.path().join("ttys") };
     let mut index = Index::new(support::home(folder.path()), places, None);
     while index.look(&Changes::Everything, 0, &mut |_| {}) == More::Now {}
@@ -139,7 +140,10 @@ fn what_is_not_understood_is_listed_with_the_reason_and_breaks_nothing_else() {
     };
     assert_eq!(said(&format!("{ID}1")).0, SessionState::Idle);
     let (state, reason) = said(&format!("{ID}2"));
-    assert_eq!((state, reason.as_str()), (SessionState::Unreadable, "no record in it is one that claude is known to write"));
+    assert_eq!(
+        (state, reason.as_str()),
+        (SessionState::Unreadable, "no record in it is one that claude is known to write")
+    );
     let (state, reason) = said("opencode.db");
     assert!(state == SessionState::Unreadable && reason.contains("not a database"), "{reason}");
     assert_eq!(list.len(), 3, "{list:?}");

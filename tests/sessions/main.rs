@@ -1,7 +1,11 @@
 //! Sessions of coding agents: what real agents wrote is listed and read as it should be, however it comes.
 
+#[path = "../../fuzz/checks/sessions.rs"]
+mod check;
 mod fixtures;
 mod hostile;
+mod live;
+mod mutated;
 mod replay;
 mod states;
 mod support;

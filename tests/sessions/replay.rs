@@ -89,7 +89,8 @@ fn write(rng: &mut StdRng, target: &Path, content: &[u8], from: usize, to: usize
 
 #[test]
 fn any_cuts_of_a_log_give_what_it_gives_whole() {
-    let seed = std::env::var("PERRY_SEED").map_or_else(|_| rand::rng().next_u64(), |text| text.parse().expect("a number"));
+    let seed =
+        std::env::var("PERRY_SEED").map_or_else(|_| rand::rng().next_u64(), |text| text.parse().expect("a number"));
     let cuts = std::env::var("PERRY_CUTS").map_or(CUTS, |text| text.parse().expect("a number"));
     println!("PERRY_SEED={seed}");
     let mut rng = StdRng::seed_from_u64(seed);

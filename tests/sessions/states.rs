@@ -59,7 +59,10 @@ fn a_tool_call_that_is_open_without_a_process_of_its_own_waits_for_a_person_afte
         let session = Summary { turn: Turn::Calling, ..moment.session.clone() };
         let after = |seconds: i64| verdict(agent, &moment, &session, session.last + seconds * 1000);
         assert_eq!(after(9).state, SessionState::Working, "{agent:?}");
-        assert_eq!((after(11).state, after(11).reason.as_str()), (SessionState::Waiting, "a tool call waits for a person"));
+        assert_eq!(
+            (after(11).state, after(11).reason.as_str()),
+            (SessionState::Waiting, "a tool call waits for a person")
+        );
     }
 }
 

@@ -5,7 +5,8 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use perry::contract::sessions::{Message, ToolDetail, ToolStatus};
-use perry::worker::sessions::formats::Home;
+use perry::worker::sessions::formats::{self, Home};
+use perry::worker::sessions::logs::Logs;
 use perry::worker::sessions::store::{Changes, More, Store, Summary, Update, Wanted};
 use perry::worker::sessions::talk::News;
 use serde_json::{Value, json};
@@ -38,6 +39,17 @@ fn list(folder: &Path) -> Vec<PathBuf> {
         fs::read_dir(folder).expect("a folder").map(|entry| entry.expect("an entry").path()).collect();
     found.sort();
     found
+}
+
+/// Every file below a folder.
+pub(crate) fn files(folder: &Path) -> Vec<PathBuf> {
+    let each = list(folder).into_iter().flat_map(|path| if path.is_dir() { files(&path) } else { vec![path] });
+    each.collect()
+}
+
+/// The stores of all agents that write logs.
+pub(crate) fn logs(home: &Home) -> Vec<Box<dyn Store>> {
+    formats::ALL.into_iter().map(|format| Box::new(Logs::new(format, home, None)) as Box<dyn Store>).collect()
 }
 
 /// Copies a tree.

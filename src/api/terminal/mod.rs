@@ -22,9 +22,7 @@ use super::listen::Peer;
 use super::visitor::Visitor;
 use super::{App, respond};
 use crate::contract::permit::within;
-use crate::contract::terminal::{
-    ClientFrame, Close, Exit, FRAME_MAX, Hello, SUBPROTOCOL, ServerFrame, Size,
-};
+use crate::contract::terminal::{ClientFrame, Close, Exit, FRAME_MAX, Hello, SUBPROTOCOL, ServerFrame, Size};
 use crate::contract::{ApiError, Call};
 use crate::model::{Caller, Name, Role};
 use crate::runtime::Duplex;

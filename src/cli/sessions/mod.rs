@@ -9,12 +9,11 @@ use clap::ValueEnum;
 use crate::client::Client;
 use crate::contract::sessions::{PAGE_MAX, SnippetPart};
 use crate::contract::{
-    CodingAgent, Message, MessagesInput, SearchHit, SearchInput, SessionInfo, SessionState,
-    SessionsInput, ToolDetail,
+    CodingAgent, Message, MessagesInput, SearchHit, SearchInput, SessionInfo, SessionState, SessionsInput, ToolDetail,
 };
 use crate::model::Name;
-use crate::shown::transcript::{self, Style};
 use crate::shown;
+use crate::shown::transcript::{self, Style};
 
 use super::context::Context;
 use super::failure::{DONE, Failure, NOT_FOUND, Outcome};
@@ -172,7 +171,8 @@ impl Sessions {
             Self::Watch { name, session, json } => watch::watch(context, &client, name, session, json).await,
             Self::Search { query, workspace, agent, limit, json } => {
                 let agent = agent.map(|agent| agent.0);
-                let input = SearchInput { query: query.join(" "), workspace_name: workspace, agent, limit: Some(limit) };
+                let input =
+                    SearchInput { query: query.join(" "), workspace_name: workspace, agent, limit: Some(limit) };
                 search(context, &client, &input, json).await
             }
             Self::Resume { id, which, terminal } => {
@@ -183,13 +183,7 @@ impl Sessions {
     }
 }
 
-async fn list(
-    context: &Context,
-    client: &Client,
-    which: Which,
-    state: Option<State>,
-    json: bool,
-) -> Outcome {
+async fn list(context: &Context, client: &Client, which: Which, state: Option<State>, json: bool) -> Outcome {
     let sessions = every(client, &which, state.map(SessionState::from)).await?;
     context.print(&match json {
         true => format::json(&sessions)?,
@@ -232,7 +226,9 @@ async fn find(context: &Context, client: &Client, which: &Which, id: &str) -> Re
         return Ok(found.swap_remove(exact));
     }
     match found.len() {
-        0 => Err(Failure::new(NOT_FOUND, format!("there is no session {}", shown::line(id))).hint("perry sessions list")),
+        0 => {
+            Err(Failure::new(NOT_FOUND, format!("there is no session {}", shown::line(id))).hint("perry sessions list"))
+        }
         1 => Ok(found.swap_remove(0)),
         _ => {
             let rows = found.iter().map(|info| (Some(info.workspace_name.as_str()), &info.session));
@@ -357,7 +353,9 @@ async fn resume(context: &Context, client: Client, info: SessionInfo, terminal: 
     let letters: Vec<char> = letters.map(|letter| letter.to_ascii_lowercase()).collect();
     let ending: String = letters[letters.len().saturating_sub(NAMED)..].iter().collect();
     let named = format!("{}-{ending}", session.agent.name()).trim_end_matches('-').parse();
-    let terminal = terminal.or(named.ok()).ok_or_else(|| Failure::usage("no terminal can be named by that id").hint("--terminal NAME"))?;
+    let terminal = terminal
+        .or(named.ok())
+        .ok_or_else(|| Failure::usage("no terminal can be named by that id").hint("--terminal NAME"))?;
     let wanted = shell::Wanted { terminal, command: session.resume, cwd: session.project_path };
     shell::show(context, client, info.workspace_name, wanted).await
 }

@@ -131,7 +131,8 @@ impl Seeing<'_> {
         for message in messages {
             let text = transcript::message(&message, style());
             let at = (place.workspace_name.clone(), place.agent, place.session_id.clone(), message.index);
-            let before = self.shown.iter().position(|(known, _)| *known == at).and_then(|known| self.shown.remove(known));
+            let before =
+                self.shown.iter().position(|(known, _)| *known == at).and_then(|known| self.shown.remove(known));
             let new = before.map_or_else(|| Some(text.clone()), |(_, before)| more(&before, &text));
             if let Some(new) = new {
                 self.context.print(&(new + "\n"))?;

@@ -251,7 +251,8 @@ impl Links {
     /// There is no such session, it cannot be read, or the worker does not answer.
     pub async fn messages(&self, uid: &Uid, asked: &MessagesAsked) -> Result<Vec<Message>, RuntimeError> {
         let body = serde_json::to_vec(asked).expect("what is asked has only texts for keys");
-        let answer = self.client(uid).await?.request(Method::POST, "/v1/messages", body.into(), Some(MESSAGES_LIMIT)).await?;
+        let answer =
+            self.client(uid).await?.request(Method::POST, "/v1/messages", body.into(), Some(MESSAGES_LIMIT)).await?;
         match understood(&answer)? {
             MessagesAnswer::Messages(messages) => Ok(messages),
             MessagesAnswer::Unknown => Err(RuntimeError::Changed("there is no such session".to_owned())),

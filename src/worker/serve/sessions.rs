@@ -213,8 +213,8 @@ impl Watcher {
 /// `GET /v1/sessions`: a [`SessionChange`] as JSON a line, from a `reset` on.
 pub(super) async fn watch(State(shared): State<Arc<Shared>>) -> Result<Response, Refusal> {
     let permit = Arc::clone(&shared.sessions.watchers).try_acquire_owned();
-    let permit =
-        permit.map_err(|_| (StatusCode::TOO_MANY_REQUESTS, format!("there are {WATCHERS} watchers of sessions already")))?;
+    let permit = permit
+        .map_err(|_| (StatusCode::TOO_MANY_REQUESTS, format!("there are {WATCHERS} watchers of sessions already")))?;
     let watcher = {
         let known = lock(&shared.sessions.known);
         Watcher { first: known.told().into_iter(), changes: known.changes.subscribe(), _permit: permit }

@@ -111,7 +111,11 @@ impl Request {
         let Some(session) = exact else {
             return fail(&format!("there is no session {id}: see perry worker sessions list"), NOT_FOUND);
         };
-        let style = if io::stdout().is_terminal() && std::env::var_os("NO_COLOR").is_none() { Style::Colored } else { Style::Plain };
+        let style = if io::stdout().is_terminal() && std::env::var_os("NO_COLOR").is_none() {
+            Style::Colored
+        } else {
+            Style::Plain
+        };
         let mut all = Vec::new();
         let mut from = 0;
         loop {
@@ -127,7 +131,8 @@ impl Request {
                     }
                 }
                 Err(error @ ReadError::Unreadable { .. }) => {
-                    let why = std::error::Error::source(&error).map_or_else(String::new, |source| format!(": {source}"));
+                    let why =
+                        std::error::Error::source(&error).map_or_else(String::new, |source| format!(": {source}"));
                     return fail(&format!("{error}{why}"), FAILED);
                 }
                 Err(error) => return fail(&error.to_string(), FAILED),
@@ -169,7 +174,10 @@ mod tests {
         let list = Request { session: None, agent: None, tools: ToolDetail::None, json: true };
         assert_eq!(read("list --json"), Ok(list));
         let messages = read("messages abc --agent pi --tools").expect("right");
-        assert_eq!((messages.session.as_deref(), messages.agent, messages.tools), (Some("abc"), Some(CodingAgent::Pi), ToolDetail::Whole));
+        assert_eq!(
+            (messages.session.as_deref(), messages.agent, messages.tools),
+            (Some("abc"), Some(CodingAgent::Pi), ToolDetail::Whole)
+        );
         for (wrong, said) in [
             ("", "list or messages"),
             ("messages", "which session"),

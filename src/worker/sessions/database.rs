@@ -45,7 +45,8 @@ impl Database {
             let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
             let connection = Connection::open_with_flags(&self.path, flags)?;
             connection.busy_timeout(BUSY)?;
-            connection.execute_batch("PRAGMA query_only = ON; PRAGMA cache_size = -1024; PRAGMA trusted_schema = OFF;")?;
+            connection
+                .execute_batch("PRAGMA query_only = ON; PRAGMA cache_size = -1024; PRAGMA trusted_schema = OFF;")?;
             self.open = Some((connection, inode));
         }
         Ok(self.open.as_ref().map(|(connection, _)| connection))
@@ -53,9 +54,11 @@ impl Database {
 
     /// Whether anything was committed since this was asked last, or could not be told.
     pub fn has_changed(&mut self) -> bool {
-        let asked = self.connection().ok().flatten().map(|connection| {
-            connection.query_row("PRAGMA data_version", [], |row| row.get::<_, i64>(0))
-        });
+        let asked = self
+            .connection()
+            .ok()
+            .flatten()
+            .map(|connection| connection.query_row("PRAGMA data_version", [], |row| row.get::<_, i64>(0)));
         let version = asked.and_then(Result::ok);
         let changed = version.is_none() || version != self.version;
         self.version = version;

@@ -80,7 +80,11 @@ impl Index {
                 Update::Upserted { summary, news } => {
                     let key = (agent, summary.id.clone());
                     let verdict = Verdict::unknown();
-                    let entry = entries.entry(key.clone()).or_insert_with(|| Entry { summary: summary.clone(), verdict, told: None });
+                    let entry = entries.entry(key.clone()).or_insert_with(|| Entry {
+                        summary: summary.clone(),
+                        verdict,
+                        told: None,
+                    });
                     entry.summary = summary;
                     touched.entry(key).or_default().extend(news);
                 }

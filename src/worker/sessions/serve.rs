@@ -102,7 +102,8 @@ struct Server<W> {
 /// The system refuses to watch folders, or nobody listens any more.
 pub async fn serve(index: Index, input: impl AsyncRead + Unpin, output: impl Write) -> io::Result<()> {
     let watch = Watch::new(index.watched())?;
-    let mut server = Server { index, output, clock: SystemClock::new(), due: Due::default(), whole: None, complete: false };
+    let mut server =
+        Server { index, output, clock: SystemClock::new(), due: Due::default(), whole: None, complete: false };
     server.look(&Changes::Everything)?;
     let ended = server.run(watch, BufReader::new(input).lines()).await;
     server.index.save();

@@ -188,7 +188,7 @@ impl Records<'_> {
     ///
     /// # Errors
     /// It cannot be read.
-    pub fn next(&mut self) -> io::Result<Option<(Span, &[u8])>> {
+    pub fn next_record(&mut self) -> io::Result<Option<(Span, &[u8])>> {
         let mut searched = 0;
         let length = loop {
             let unread = &self.buffer[self.start..self.end];

@@ -65,7 +65,8 @@ pub fn owners(
             alive.map(|(session, pid)| (session.clone(), Owner::alone(*pid))).collect()
         }
         CodingAgent::Codex => {
-            let each = processes.values().flat_map(|process| process.open.iter().map(move |path| (path.as_path(), process)));
+            let each =
+                processes.values().flat_map(|process| process.open.iter().map(move |path| (path.as_path(), process)));
             let files: BTreeMap<&Path, &Process> = each.collect();
             let holds = |session: &&Summary| {
                 let holder = files.get(session.file.as_path())?;
@@ -142,7 +143,8 @@ fn by_folder(sessions: &[&Summary], processes: Vec<&Process>, several: bool) -> 
     for process in processes {
         let named = sessions.iter().find(|session| process.command.contains(&session.id));
         let here = |session: &&&&Summary| {
-            session.cwd.as_deref().map(Path::new) == Some(process.cwd.as_path()) && session.last >= process.began - SLACK
+            session.cwd.as_deref().map(Path::new) == Some(process.cwd.as_path())
+                && session.last >= process.began - SLACK
         };
         let mut here: Vec<&&Summary> = sessions.iter().filter(|session| here(&session)).collect();
         here.sort_by_key(|session| std::cmp::Reverse(session.last));
@@ -180,7 +182,8 @@ fn has_child(pid: i32, processes: &BTreeMap<i32, Process>, since: Millis, agent:
     let mut family = BTreeSet::from([pid]);
     // Numbers wrap around, so a child may have a lower one: until no more are found.
     loop {
-        let more = processes.values().filter(|process| family.contains(&process.parent) && !family.contains(&process.pid));
+        let more =
+            processes.values().filter(|process| family.contains(&process.parent) && !family.contains(&process.pid));
         let more: Vec<&Process> = more.collect();
         if more.iter().any(|process| process.began >= since && !is_program(process, agent)) {
             return true;

@@ -63,7 +63,12 @@ pub struct Places {
 
 impl Default for Places {
     fn default() -> Self {
-        Self { socket: Socket::Terminals.path(), bootstrap: BOOTSTRAP.into(), own: "/proc/self/exe".into(), ttys: ttys::FOLDER.into() }
+        Self {
+            socket: Socket::Terminals.path(),
+            bootstrap: BOOTSTRAP.into(),
+            own: "/proc/self/exe".into(),
+            ttys: ttys::FOLDER.into(),
+        }
     }
 }
 

@@ -83,7 +83,8 @@ impl Fold for Following {
         let (at, id) = (millis(event.timestamp.as_ref()), event.id.as_deref().unwrap_or_default());
         match &*event.kind {
             "session.start" => {
-                talk.facts.cwd = data.context.0.as_ref().and_then(|context| context.cwd.as_ref()).map(|cwd| cwd.to_string());
+                talk.facts.cwd =
+                    data.context.0.as_ref().and_then(|context| context.cwd.as_ref()).map(|cwd| cwd.to_string());
             }
             "user.message" => talk.prompt(key(id), at, span, &data.text()),
             "assistant.message" => {

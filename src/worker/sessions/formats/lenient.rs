@@ -4,9 +4,9 @@ use std::borrow::Cow;
 use std::fmt;
 use std::marker::PhantomData;
 
+use serde::Deserialize;
 use serde::de::value::MapAccessDeserializer;
 use serde::de::{Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
-use serde::Deserialize;
 
 use super::Text;
 
@@ -130,7 +130,9 @@ mod tests {
 
     #[test]
     fn what_is_of_another_kind_does_not_spoil_the_record() {
-        for odd in ["null", "true", "-1", "1", "1.5", "\"x\"", "\"\\u0041\"", "[{}, 1]", "{\"text\": \"t\", \"x\": [1]}"] {
+        for odd in
+            ["null", "true", "-1", "1", "1.5", "\"x\"", "\"\\u0041\"", "[{}, 1]", "{\"text\": \"t\", \"x\": [1]}"]
+        {
             let text = format!("{{\"one\": {odd}, \"many\": {odd}, \"after\": 7}}");
             match serde_json::from_str::<Record<'_>>(&text) {
                 Ok(record) => assert_eq!(record.after, 7),

@@ -211,7 +211,9 @@ macro_rules! saved_by_value {
 pub(in crate::worker::sessions) use saved_by_value;
 
 /// The fold that was saved.
-pub(in crate::worker::sessions) fn resumed<F: Fold + for<'a> Deserialize<'a> + 'static>(saved: &[u8]) -> Option<Box<dyn Fold>> {
+pub(in crate::worker::sessions) fn resumed<F: Fold + for<'a> Deserialize<'a> + 'static>(
+    saved: &[u8],
+) -> Option<Box<dyn Fold>> {
     let fold: F = postcard::from_bytes(saved).ok()?;
     Some(Box::new(fold))
 }

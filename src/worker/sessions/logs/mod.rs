@@ -89,7 +89,11 @@ impl Logs {
             match self.format.place(&path) {
                 Place::Log { unit, .. } | Place::Document { unit } => {
                     let files = self.files.entry(unit.clone()).or_default();
-                    if self.tree.has(&path) { files.insert(path) } else { files.remove(&path) };
+                    if self.tree.has(&path) {
+                        files.insert(path)
+                    } else {
+                        files.remove(&path)
+                    };
                     units.insert(unit);
                 }
                 Place::Aside => aside = true,
@@ -161,7 +165,9 @@ impl Logs {
         let id = summary.id.clone();
         match self.told.get(&id) {
             // Of two logs of one session the one that went on later counts.
-            Some((other, known)) if other != name && known.last >= summary.last && self.units.contains_key(other) => return,
+            Some((other, known)) if other != name && known.last >= summary.last && self.units.contains_key(other) => {
+                return;
+            }
             Some((other, known)) if other == name && *known == summary && news.is_empty() => return,
             _ => {}
         }
@@ -185,7 +191,8 @@ impl Logs {
         if let Some(problem) = &unit.kept.problem {
             let last = i64::try_from(unit.kept.mark.map_or(0, |mark| mark.modified / 1_000_000)).unwrap_or(0);
             let (title, problem) = (stem(path), Some(problem.clone()));
-            let empty = Summary { id, title, count: 0, last, cwd: None, turn: Default::default(), revision: 0, problem, file };
+            let empty =
+                Summary { id, title, count: 0, last, cwd: None, turn: Default::default(), revision: 0, problem, file };
             return Some(empty);
         }
         let kept = &unit.kept;
@@ -197,7 +204,10 @@ impl Logs {
         let cwd = kept.cwd.clone().or_else(|| self.asides.folders.get(path.parent()?).cloned());
         Some(Summary {
             id,
-            title: title.or_else(|| kept.generated.clone()).or_else(|| self.title_elsewhere(name)).unwrap_or(kept.opening.clone()),
+            title: title
+                .or_else(|| kept.generated.clone())
+                .or_else(|| self.title_elsewhere(name))
+                .unwrap_or(kept.opening.clone()),
             count: kept.count,
             last: kept.last,
             cwd,

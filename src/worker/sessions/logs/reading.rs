@@ -254,9 +254,10 @@ impl Unit {
         let (mut given, mut size) = (Vec::new(), 0);
         for index in range {
             let message = self.message(body, format, tree, index, wanted.tools)?;
-            let tools = message.tools.iter().map(|tool| {
-                tool.input.as_ref().map_or(0, String::len) + tool.output.as_ref().map_or(0, String::len)
-            });
+            let tools = message
+                .tools
+                .iter()
+                .map(|tool| tool.input.as_ref().map_or(0, String::len) + tool.output.as_ref().map_or(0, String::len));
             size += message.text.len() + message.thinking.as_ref().map_or(0, String::len) + tools.sum::<usize>();
             given.push(message);
             if size > PAGE {
@@ -283,8 +284,7 @@ impl Unit {
             let here = spans.iter().filter(|span| (start..end).contains(&span.at));
             let here: Vec<Span> = here.map(|span| Span { at: span.at - start, len: span.len }).collect();
             if !here.is_empty() {
-                let unreadable =
-                    |source| ReadError::Unreadable { path: tree.root().join(&part.path), source };
+                let unreadable = |source| ReadError::Unreadable { path: tree.root().join(&part.path), source };
                 let source = tree.open(&part.path).map_err(unreadable)?;
                 source.pick(&here, |_, record| format.fill(record, &mut draft)).map_err(unreadable)?;
             }
@@ -298,7 +298,7 @@ impl Body {
     /// Takes the records of a file from a place on, which is `start` further in the conversation; up to where.
     fn read(&mut self, source: &Source, from: u64, start: u64, end: Option<u64>) -> io::Result<u64> {
         let mut records = source.records(from, end)?;
-        while let Some((span, record)) = records.next()? {
+        while let Some((span, record)) = records.next_record()? {
             self.fold.take(record, Span { at: start + span.at, len: span.len }, &mut self.talk);
         }
         Ok(records.offset())

@@ -65,7 +65,7 @@ impl Tree {
         let read = || {
             let source = self.open(path).ok()?;
             let mut records = source.records(0, None).ok()?;
-            records.next().ok()?.map(|(_, record)| record.to_vec())
+            records.next_record().ok()?.map(|(_, record)| record.to_vec())
         };
         read().unwrap_or_default()
     }

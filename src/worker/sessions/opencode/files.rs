@@ -52,8 +52,7 @@ impl Tree {
 
     fn read(&self, session: &str) -> Vec<Message> {
         let files = folder(&self.root.join("message").join(session));
-        let mut messages: Vec<Message> =
-            files.iter().filter_map(|path| Message::read(None, &read(path)?)).collect();
+        let mut messages: Vec<Message> = files.iter().filter_map(|path| Message::read(None, &read(path)?)).collect();
         messages.sort_by(|one, other| one.created.cmp(&other.created).then_with(|| one.id.cmp(&other.id)));
         messages
     }
@@ -95,7 +94,8 @@ impl Keeper for Tree {
     }
 
     fn talks(&mut self, sessions: &[&Found]) -> Result<BTreeMap<String, Talk>, String> {
-        let each = sessions.iter().map(|found| Ok((found.id.clone(), super::talk(found, &self.read(&found.id), self)?)));
+        let each =
+            sessions.iter().map(|found| Ok((found.id.clone(), super::talk(found, &self.read(&found.id), self)?)));
         each.collect()
     }
 

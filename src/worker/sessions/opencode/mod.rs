@@ -65,6 +65,21 @@ impl Layout for OpenCode {
     }
 }
 
+/// A message of these data with these parts, all JSON, as it is given; `None` where it is none.
+pub fn read(data: &str, parts: &[&str]) -> Option<sessions::Message> {
+    let message = Message::read(Some("msg"), data)?;
+    let read = |_: &str| {
+        let mut all = Parts::default();
+        parts.iter().for_each(|part| all.take(part));
+        all
+    };
+    let talk = records::talk(std::slice::from_ref(&message), None, read);
+    let mut draft = records::draft(0, talk.slots().first()?, &message, sessions::ToolDetail::Whole);
+    parts.iter().for_each(|part| records::fill(part, &mut draft));
+    records::finish(&message, &mut draft);
+    Some(draft.finish())
+}
+
 /// Where parts of messages are found.
 trait PartSource {
     fn parts(&self, message: &str, take: &mut dyn FnMut(&str)) -> Result<(), String>;

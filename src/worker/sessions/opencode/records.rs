@@ -258,7 +258,7 @@ pub(super) fn finish(message: &Message, draft: &mut Draft) {
 
 /// A title that OpenCode gives as long as it knows none.
 pub(super) fn is_placeholder(title: &str) -> bool {
-    ["New session - ", "Child session - "].iter().any(|start| {
-        title.strip_prefix(start).is_some_and(|time| time.parse::<jiff::Timestamp>().is_ok())
-    })
+    ["New session - ", "Child session - "]
+        .iter()
+        .any(|start| title.strip_prefix(start).is_some_and(|time| time.parse::<jiff::Timestamp>().is_ok()))
 }

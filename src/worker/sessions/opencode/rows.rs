@@ -95,11 +95,7 @@ fn latest(connection: &Connection) -> rusqlite::Result<(i64, Millis)> {
 }
 
 /// The sessions that were touched since then; `None` where that cannot be told.
-fn touched(
-    connection: &Connection,
-    since: (i64, Millis),
-    event: i64,
-) -> rusqlite::Result<Option<BTreeSet<String>>> {
+fn touched(connection: &Connection, since: (i64, Millis), event: i64) -> rusqlite::Result<Option<BTreeSet<String>>> {
     let names = |query: &str, after: i64| {
         let mut statement = connection.prepare_cached(query)?;
         let rows = statement.query_map([after], |row| row.get::<_, String>(0))?;
@@ -150,8 +146,7 @@ fn messages(connection: &Connection, sessions: &[&str]) -> rusqlite::Result<BTre
 
 fn sessions(connection: &Connection) -> rusqlite::Result<Vec<Found>> {
     // Columns come and go: what is missing is nothing.
-    let column =
-        |name: &str| if has_column(connection, "session", name) { name.to_owned() } else { "NULL".to_owned() };
+    let column = |name: &str| if has_column(connection, "session", name) { name.to_owned() } else { "NULL".to_owned() };
     let columns = ["directory", "title", "parent_id", "time_archived", "revert"].map(column).join(", ");
     let mut statement = connection.prepare_cached(&format!("SELECT id, {columns} FROM session"))?;
     let rows = statement.query_map([], |row| {
