@@ -117,6 +117,17 @@ impl Seeing {
         seen.unwrap_or_else(|_| panic!("{what}: {:#?}\n{:?}", self.sessions, self.told))
     }
 
+    /// Waits until something is told of the messages of a session.
+    async fn until_told(&mut self, id: &str, what: &str) {
+        let told = async {
+            while !self.told.contains(&(id.to_owned(), what.to_owned())) {
+                let frame = self.frames.next().await.expect("a frame").expect("no end").value;
+                self.take(frame);
+            }
+        };
+        timeout(PATIENCE, told).await.unwrap_or_else(|_| panic!("{what} of {id}"));
+    }
+
     fn take(&mut self, frame: SessionFrame) {
         let mut tell = |id: String, what: String| self.told.push((id, what));
         match frame {
@@ -169,7 +180,7 @@ async fn sessions_of_real_agents_are_followed_from_their_first_prompt_on() {
 
     // Two at once: each is asked, works, runs a tool, answers and ends.
     begin(&agent, &format!("{ENTER}; codex exec --json \"Wait for it.\"")).await;
-    begin(&agent, &format!("{ENTER}; echo \"Wait for it.\" | opencode run --format json")).await;
+    begin(&agent, &format!("{ENTER}; printf \"Wait for it.\" | opencode run --format json")).await;
     for kind in [Codex, Opencode] {
         seeing.until("it is asked", |info| info.session.agent == kind && info.session.state == Working).await;
         let runs = |info: &SessionInfo| is(kind, Working, 2)(info) && info.session.reason == "a tool runs";
@@ -183,7 +194,7 @@ async fn sessions_of_real_agents_are_followed_from_their_first_prompt_on() {
     begin(&agent, &format!("{ENTER}; codex exec --json Hang")).await;
     let hanging =
         seeing.until("it hangs", |info| is(Codex, Working, 2)(info) && info.session.reason == "a tool runs").await;
-    sh(&agent, "pkill -KILL -x codex; pkill -f 'sleep 1000' || true").await;
+    sh(&agent, "pkill -KILL -x codex; pkill -f '[s]leep 1000' || true").await;
     let id = hanging.session.session_id.clone();
     seeing.until("it is gone", |info| info.session.session_id == id && info.session.state == Idle).await;
     begin(&agent, &format!("{ENTER}; codex exec resume {id} --json \"Say hello.\"")).await;
@@ -194,34 +205,39 @@ async fn sessions_of_real_agents_are_followed_from_their_first_prompt_on() {
     // Taken back, through the program's own server.
     let done = seeing.until("it is known", is(Opencode, Idle, 3)).await;
     let id = done.session.session_id.clone();
-    begin(&agent, &format!("{ENTER}; echo Again. | opencode run --format json -s {id}")).await;
+    begin(&agent, &format!("{ENTER}; printf Again. | opencode run --format json -s {id}")).await;
     seeing.until("it is asked again", |info| info.session.session_id == id && info.session.message_count == 5).await;
     begin(&agent, &format!("{ENTER}; exec opencode serve --port 4096")).await;
     let revert = format!(
-        "until curl -sf http://127.0.0.1:4096/session/{id}/message >~/messages.json; do sleep 0.2; done; \
+        "until curl -sf -m 5 http://127.0.0.1:4096/session/{id}/message >~/messages.json; do sleep 0.2; done; \
          message=$(node -e 'const all = JSON.parse(require(\"fs\").readFileSync(process.env.HOME + \"/messages.json\")); \
          console.log(all.filter((one) => one.info.role === \"user\")[1].info.id)'); \
-         curl -sf -X POST -H 'content-type: application/json' -d \"{{\\\"messageID\\\":\\\"$message\\\"}}\" \
+         curl -sf -m 30 -X POST -H 'content-type: application/json' -d \"{{\\\"messageID\\\":\\\"$message\\\"}}\" \
          http://127.0.0.1:4096/session/{id}/revert >/dev/null"
     );
     sh(&agent, &revert).await;
     seeing.until("it is taken back", |info| info.session.session_id == id && info.session.message_count == 3).await;
-    assert!(seeing.told.contains(&(id.clone(), "truncated 3".to_owned())), "{:?}", seeing.told);
-    sh(&agent, "pkill -f 'opencode serve'").await;
+    seeing.until_told(&id, "truncated 3").await;
+    // A server that has ended its turn waits for its person.
+    begin(&agent, &format!("{ENTER}; printf Again. | opencode run --attach http://127.0.0.1:4096 -s {id}")).await;
+    let waits = |info: &SessionInfo| info.session.session_id == id && is(Opencode, Waiting, 5)(info);
+    seeing.until("it waits", waits).await;
+    sh(&agent, "pkill -f '[o]pencode serve'").await;
+    seeing.until("it is gone", |info| info.session.session_id == id && info.session.state == Idle).await;
 
-    // On a terminal of the workspace it waits for its person.
-    let script = format!("{ENTER}; exec codex 'Say hello.'");
+    // The terminal that a session is in is named, whatever it is called by then.
+    let script = format!("{ENTER}; exec codex exec --json Hang");
     let command = ["bash", "-c", &script].map(str::to_owned).to_vec();
     let (name, terminal) = (parse("a"), parse("talk"));
     let input = CreateTerminalInput { name, terminal, command, cwd: None, cols: None, rows: None };
     agent.client().create_terminal(&input).await.expect("begun");
-    let waits = |info: &SessionInfo| info.session.state == Waiting && info.session.terminal.as_deref() == Some("talk");
-    let waiting = seeing.until("it waits", waits).await;
+    let talks = |info: &SessionInfo| info.session.state == Working && info.session.terminal.as_deref() == Some("talk");
+    let talking = seeing.until("it is in a terminal", talks).await;
     agent.ok(&["terminals", "rename", "a", "talk", "chat"]).await;
     let renamed = |info: &SessionInfo| info.session.terminal.as_deref() == Some("chat");
     seeing.until("its terminal is called otherwise", renamed).await;
     agent.ok(&["terminals", "close", "a", "chat"]).await;
-    let id = waiting.session.session_id;
+    let id = talking.session.session_id;
     seeing.until("it is gone", |info| info.session.session_id == id && info.session.state == Idle).await;
 
     // Inside the same is said.
