@@ -2,7 +2,8 @@
 //! it is filled anew.
 
 use std::collections::BTreeSet;
-use std::fs;
+use std::fs::{self, OpenOptions};
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -78,6 +79,7 @@ impl Texts {
     }
 
     fn try_open(path: &Path) -> rusqlite::Result<Self> {
+        private(path)?;
         let writer = Connection::open(path)?;
         writer.busy_timeout(BUSY)?;
         // What a crash of the machine breaks is learnt again.
@@ -225,6 +227,18 @@ impl Texts {
         })?;
         Ok(rows.collect::<rusqlite::Result<_>>()?)
     }
+}
+
+/// Makes the file where it is not there, for its owner alone; what SQLite puts beside it has the same rights.
+fn private(path: &Path) -> rusqlite::Result<()> {
+    let made = OpenOptions::new().append(true).create(true).mode(0o600).open(path);
+    let refused = |error: std::io::Error| {
+        rusqlite::Error::SqliteFailure(
+            rusqlite::ffi::Error::new(rusqlite::ffi::SQLITE_CANTOPEN),
+            Some(error.to_string()),
+        )
+    };
+    made.map(drop).map_err(refused)
 }
 
 fn cut(connection: &Connection, number: i64, from: i64) -> rusqlite::Result<()> {

@@ -187,6 +187,17 @@ async fn what_was_said_is_found_ranked_and_only_by_those_who_may_see_it() {
     }
 }
 
+#[test]
+fn the_index_is_for_its_owner_alone() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let _sessions = perry::sessions::Sessions::open(&folder.path().join("sessions.db")).expect("an index");
+    for file in std::fs::read_dir(folder.path()).expect("a folder") {
+        let file = file.expect("an entry");
+        let mode = std::os::unix::fs::PermissionsExt::mode(&file.metadata().expect("there").permissions());
+        assert_eq!(mode & 0o777, 0o600, "{:?}", file.file_name());
+    }
+}
+
 #[tokio::test]
 async fn a_watcher_hears_of_each_change_in_order_and_only_of_what_it_asked_for() {
     let (world, api) = world();

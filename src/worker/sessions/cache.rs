@@ -3,11 +3,12 @@
 
 use std::fs;
 use std::path::Path;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use rusqlite::{Connection, OptionalExtension, params};
 
+use super::formats::Home;
 use crate::contract::sessions::CodingAgent;
 
 /// How long another process that writes is waited for.
@@ -19,10 +20,17 @@ const FORM: &str = concat!(env!("CARGO_PKG_VERSION"), "/1");
 pub struct Cache(Mutex<Connection>);
 
 impl Cache {
+    /// That of a home; none where there is no home, which is not made for it, or where it cannot be made: everything works
+    /// without, but slower.
+    pub fn of(home: &Home) -> Option<Arc<Self>> {
+        let is_there = home.folder.is_dir();
+        is_there.then(|| Self::open(&home.cache()).ok().map(Arc::new)).flatten()
+    }
+
     /// Opens or makes it; a broken one is made anew.
     ///
     /// # Errors
-    /// It cannot be made: everything works without, but slower.
+    /// It cannot be made.
     pub fn open(path: &Path) -> rusqlite::Result<Self> {
         if let Some(folder) = path.parent() {
             // Where that fails opening does too.

@@ -4,7 +4,6 @@
 use std::ffi::OsString;
 use std::io::{self, IsTerminal, Write};
 use std::process::ExitCode;
-use std::sync::Arc;
 
 use super::cache::Cache;
 use super::formats::Home;
@@ -86,7 +85,7 @@ impl Request {
 
     fn run(self) -> ExitCode {
         let home = Home::own();
-        let cache = Cache::open(&home.cache()).ok().map(Arc::new);
+        let cache = Cache::of(&home);
         let mut index = Index::new(home, Places::default(), cache);
         let clock = SystemClock::new();
         let mut changes = Changes::Everything;

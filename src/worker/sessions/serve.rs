@@ -4,7 +4,6 @@
 
 use std::io::{self, Write};
 use std::process::ExitCode;
-use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::io::{AsyncBufReadExt, AsyncRead, BufReader, Lines};
@@ -39,7 +38,7 @@ pub fn run() -> ExitCode {
         Err(source) => return fail(&WorkerError::System { what: "start the event loop", source }),
     };
     let home = Home::own();
-    let cache = Cache::open(&home.cache()).ok().map(Arc::new);
+    let cache = Cache::of(&home);
     let index = Index::new(home, Places::default(), cache);
     let served = runtime.block_on(serve(index, tokio::io::stdin(), io::stdout()));
     // A read of stdin may be stuck in its thread for ever.
