@@ -2,13 +2,11 @@
 //! clients: what `sessions.watch` tells of it, as a [`SessionFrame`](crate::contract::SessionFrame).
 
 use std::sync::Arc;
-use std::time::Duration;
 
-use axum::extract::ws::{CloseFrame, Message, WebSocket, WebSocketUpgrade};
+use axum::extract::ws::{Message, WebSocket, WebSocketUpgrade};
 use axum::extract::{FromRequestParts, Path, State};
 use axum::response::Response;
 use bytes::Bytes;
-use futures::stream::{SplitSink, SplitStream};
 use futures::{SinkExt, StreamExt};
 use hyper::header::AUTHORIZATION;
 use hyper::http::request::Parts;
@@ -17,22 +15,14 @@ use tokio::time::{MissedTickBehavior, interval, timeout};
 
 use super::feed::{Feed, Next};
 use super::listen::Peer;
-use super::visitor::Visitor;
+use super::visitor::{PING, SILENCE, Sink, Source, Visitor, part};
 use super::{App, respond};
 use crate::contract::terminal::Close;
 use crate::contract::{ApiError, Call, Code, ErrorBody, Reply};
 use crate::model::Caller;
 
-/// How often the other side is asked whether it is there.
-const PING: Duration = Duration::from_secs(20);
-/// How long it may take nothing of what is sent.
-const SILENCE: Duration = Duration::from_secs(45);
-/// How long a close may take to be heard.
-const FAREWELL: Duration = Duration::from_secs(1);
 /// The longest message of a client: it says who it is, and no more.
 const MESSAGE: usize = 8 << 10;
-/// The longest reason of a close, in bytes: RFC 6455, 5.5.
-const REASON: usize = 123;
 
 /// Takes the upgrade, where the request is one.
 pub(super) async fn upgrade(State(app): State<App>, mut parts: Parts) -> Response {
@@ -54,18 +44,11 @@ pub(super) async fn upgrade(State(app): State<App>, mut parts: Parts) -> Respons
 
 async fn serve(socket: WebSocket, visitor: Visitor) {
     let (mut sink, mut source) = socket.split();
-    let (code, mut reason) = match converse(&visitor, &mut sink, &mut source).await {
+    let (code, reason) = match converse(&visitor, &mut sink, &mut source).await {
         Ok(()) => (Close::Going, String::new()),
         Err(error) => (code_of(&error.code), error.message),
     };
-    let farewell = async {
-        reason.truncate(reason.floor_char_boundary(REASON));
-        let frame = CloseFrame { code: code.code(), reason: reason.into() };
-        sink.send(Message::Close(Some(frame))).await.ok();
-        // Until it has been heard: a connection that is cut may lose what was sent.
-        while let Some(Ok(_)) = source.next().await {}
-    };
-    timeout(FAREWELL, farewell).await.ok();
+    part(&mut sink, &mut source, code, reason).await;
 }
 
 /// As with terminals.
@@ -82,11 +65,7 @@ fn code_of(code: &str) -> Close {
 }
 
 /// Tells until the client goes, or may look no longer.
-async fn converse(
-    visitor: &Visitor,
-    sink: &mut SplitSink<WebSocket, Message>,
-    source: &mut SplitStream<WebSocket>,
-) -> Result<(), ErrorBody> {
+async fn converse(visitor: &Visitor, sink: &mut Sink, source: &mut Source) -> Result<(), ErrorBody> {
     let told = |error: ApiError| error.body(&[]);
     let late = |_| told(ApiError::Unauthorized("nobody said who calls".to_owned()));
     let caller = timeout(visitor.app.limits.login, visitor.told(source)).await.map_err(late)?.map_err(told)?;

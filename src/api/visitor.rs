@@ -1,17 +1,43 @@
-//! Who opens a WebSocket: by a header, or, where a browser can send none, by what is said first.
+//! Who opens a WebSocket about a workspace: by a header, or, where a browser can send none, by what is said first. And how
+//! it is parted from.
 
 use std::net::IpAddr;
 use std::sync::Arc;
+use std::time::Duration;
 
-use axum::extract::ws::{Message, WebSocket};
-use futures::StreamExt;
-use futures::stream::SplitStream;
+use axum::extract::ws::{CloseFrame, Message, WebSocket};
+use futures::stream::{SplitSink, SplitStream};
+use futures::{SinkExt, StreamExt};
+use tokio::time::timeout;
 
 use super::App;
 use crate::contract::ApiError;
-use crate::contract::terminal::NaiveText;
+use crate::contract::terminal::{Close, NaiveText};
 use crate::model::{Caller, Name, Role};
 use crate::store::audit::Record;
+
+/// How often the other side is asked whether it is there.
+pub(super) const PING: Duration = Duration::from_secs(20);
+/// How long it may say nothing at all, or take nothing of what is sent.
+pub(super) const SILENCE: Duration = Duration::from_secs(45);
+/// How long a close may take to be heard.
+pub(super) const FAREWELL: Duration = Duration::from_secs(1);
+/// The longest reason of a close, in bytes: RFC 6455, 5.5.
+const REASON_MAX: usize = 123;
+
+pub(super) type Sink = SplitSink<WebSocket, Message>;
+pub(super) type Source = SplitStream<WebSocket>;
+
+/// Closes, and waits until it has been heard: a connection that is cut may lose what was sent.
+pub(super) async fn part(sink: &mut Sink, source: &mut Source, code: Close, mut reason: String) {
+    reason.truncate(reason.floor_char_boundary(REASON_MAX));
+    let frame = CloseFrame { code: code.code(), reason: reason.into() };
+    let farewell = async {
+        sink.send(Message::Close(Some(frame))).await.ok();
+        while let Some(Ok(_)) = source.next().await {}
+    };
+    timeout(FAREWELL, farewell).await.ok();
+}
 
 /// One who opened a WebSocket about a workspace.
 pub(super) struct Visitor {
@@ -52,7 +78,7 @@ impl Visitor {
     ///
     /// # Errors
     /// What it said is no good token.
-    pub(super) async fn told(&self, source: &mut SplitStream<WebSocket>) -> Result<Option<Arc<Caller>>, ApiError> {
+    pub(super) async fn told(&self, source: &mut Source) -> Result<Option<Arc<Caller>>, ApiError> {
         if self.authorization.is_some() {
             return self.caller(None).map(Some);
         }

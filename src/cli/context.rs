@@ -29,12 +29,6 @@ struct Progress {
     shown: String,
 }
 
-/// Whether colours are wanted where there is a terminal: <https://no-color.org>.
-pub(super) fn colors() -> bool {
-    std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty())
-        && std::env::var_os("TERM").is_none_or(|term| term != "dumb")
-}
-
 impl Context {
     pub(super) fn new(folder: Option<PathBuf>) -> Result<Self, Failure> {
         let default = || {
@@ -67,7 +61,7 @@ impl Context {
     /// Whether output is coloured.
     #[allow(clippy::unused_self)]
     pub(super) fn is_colored(&self) -> bool {
-        io::stdout().is_terminal() && colors()
+        io::stdout().is_terminal() && shown::colors()
     }
 
     /// Data, to stdout.

@@ -75,7 +75,7 @@ impl Failure {
     /// Tells it on stderr; the command goes on.
     pub(super) fn tell(&self) {
         let mut stderr = io::stderr().lock();
-        let color = stderr.is_terminal() && super::context::colors();
+        let color = stderr.is_terminal() && crate::shown::colors();
         let word =
             |word: &str, code: u8| if color { format!("\x1b[1;{code}m{word}:\x1b[0m") } else { format!("{word}:") };
         for error in &self.errors {

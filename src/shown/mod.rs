@@ -21,6 +21,12 @@ fn steers(c: char) -> bool {
     c.is_control() || matches!(c, '\u{202A}'..='\u{202E}' | '\u{2066}'..='\u{2069}')
 }
 
+/// Whether colours are wanted where there is a terminal: <https://no-color.org>.
+pub fn colors() -> bool {
+    std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty())
+        && std::env::var_os("TERM").is_none_or(|term| term != "dumb")
+}
+
 /// An age in one unit: `5s`, `3m`, `2h`, `4d`.
 pub fn age(since: Timestamp, now: Timestamp) -> String {
     // A clock that was set back makes nothing older than it is.

@@ -176,14 +176,30 @@ fn a_cache_that_is_broken_is_made_anew() {
     let cache = home.path().join(".cache/perry/sessions.db");
     fs::create_dir_all(cache.parent().expect("a folder")).expect("made");
     fs::write(&cache, "no database".repeat(1000)).expect("written");
-    let list = || {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_perry"));
-        command.args(["worker", "sessions", "list", "--json"]).env_clear().env("HOME", home.path());
-        let output = command.output().expect("it runs");
-        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-        serde_json::from_slice::<Vec<Session>>(&output.stdout).expect("JSON")
-    };
-    assert_eq!(list().len(), 1);
+    assert_eq!(list(home.path()).len(), 1);
     assert!(fs::read(&cache).expect("read").starts_with(b"SQLite format 3"));
-    assert_eq!(list().len(), 1);
+    assert_eq!(list(home.path()).len(), 1);
+}
+
+#[test]
+fn a_title_that_another_log_holds_is_the_same_after_a_start_from_the_cache() {
+    let home = tempfile::tempdir().expect("a folder");
+    let path = log(home.path());
+    fs::create_dir_all(path.parent().expect("a folder")).expect("made");
+    append(&path, &prompt(1));
+    let record: serde_json::Value = serde_json::from_str(prompt(1).trim()).expect("JSON");
+    let summary = serde_json::json!({ "type": "summary", "summary": "Told elsewhere", "leafUuid": record["uuid"] });
+    append(&path.with_file_name("3b8a4c1e-7f2d-4a55-9d0c-6e1f2a3b4c5d.jsonl"), &format!("{summary}\n"));
+    let titles = || list(home.path()).into_iter().map(|session| session.title).collect::<Vec<_>>();
+    assert_eq!(titles(), ["Told elsewhere"]);
+    assert_eq!(titles(), ["Told elsewhere"], "nothing is read again");
+}
+
+/// What a process of its own lists of a home.
+fn list(home: &Path) -> Vec<Session> {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_perry"));
+    command.args(["worker", "sessions", "list", "--json"]).env_clear().env("HOME", home);
+    let output = command.output().expect("it runs");
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    serde_json::from_slice(&output.stdout).expect("JSON")
 }

@@ -8,10 +8,9 @@ mod relay;
 use std::sync::Arc;
 use std::time::Duration;
 
-use axum::extract::ws::{CloseFrame, Message, WebSocket, WebSocketUpgrade};
+use axum::extract::ws::{Message, WebSocket, WebSocketUpgrade};
 use axum::extract::{FromRequestParts, Path, Query, State};
 use axum::response::Response;
-use futures::stream::{SplitSink, SplitStream};
 use futures::{SinkExt, StreamExt};
 use hyper::header::AUTHORIZATION;
 use hyper::http::request::Parts;
@@ -19,7 +18,7 @@ use serde::Deserialize;
 use tokio::time::{sleep, timeout};
 
 use super::listen::Peer;
-use super::visitor::Visitor;
+use super::visitor::{FAREWELL, Sink, Source, Visitor, part};
 use super::{App, respond};
 use crate::contract::permit::within;
 use crate::contract::terminal::{ClientFrame, Close, Exit, FRAME_MAX, Hello, SUBPROTOCOL, ServerFrame, Size};
@@ -27,19 +26,8 @@ use crate::contract::{ApiError, Call};
 use crate::model::{Caller, Name, Role};
 use crate::runtime::Duplex;
 
-/// How often the other side is asked whether it is there.
-const PING: Duration = Duration::from_secs(20);
-/// How long it may say nothing at all.
-const SILENCE: Duration = Duration::from_secs(45);
-/// How long a close may take to be heard.
-const FAREWELL: Duration = Duration::from_secs(1);
 /// How long after the worker's end one looks whether it comes back; its workspace has stopped where it does not.
 const COME_BACK: Duration = Duration::from_millis(900);
-/// The longest reason of a close, in bytes: RFC 6455, 5.5.
-const REASON_MAX: usize = 123;
-
-type Sink = SplitSink<WebSocket, Message>;
-type Source = SplitStream<WebSocket>;
 
 /// Why a connection is closed.
 #[derive(Debug)]
@@ -131,18 +119,11 @@ async fn serve(socket: WebSocket, visit: Visit) {
         Err(closing) => closing,
         Ok(attached) => visit.converse(&mut sink, &mut source, attached).await,
     };
-    let farewell = async {
-        if let Some(exit) = closing.exit.filter(|_| !visit.naive) {
-            sink.send(Message::Binary(ServerFrame::Exit(exit).encode())).await.ok();
-        }
-        let mut reason = closing.reason;
-        reason.truncate(reason.floor_char_boundary(REASON_MAX));
-        let frame = CloseFrame { code: closing.code.code(), reason: reason.into() };
-        sink.send(Message::Close(Some(frame))).await.ok();
-        // Until it has been heard: a connection that is cut may lose what was sent.
-        while let Some(Ok(_)) = source.next().await {}
-    };
-    timeout(FAREWELL, farewell).await.ok();
+    if let Some(exit) = closing.exit.filter(|_| !visit.naive) {
+        let told = sink.send(Message::Binary(ServerFrame::Exit(exit).encode()));
+        timeout(FAREWELL, told).await.ok();
+    }
+    part(&mut sink, &mut source, closing.code, closing.reason).await;
 }
 
 impl Visit {

@@ -10,8 +10,9 @@ use tokio::io::{AsyncWriteExt, ReadHalf, WriteHalf};
 use tokio::sync::{Mutex, Notify};
 use tokio::time::{interval, timeout};
 
+use super::super::visitor::{PING, SILENCE, Sink, Source};
+use super::Closing;
 use super::relay::{Frames, Worker, ended};
-use super::{Closing, PING, SILENCE, Sink, Source};
 use crate::contract::terminal::{ACK_EVERY, ClientFrame, Close, INPUT_WINDOW, NaiveText, ServerFrame, put_frame};
 
 /// What is typed goes on in pieces of so many bytes.

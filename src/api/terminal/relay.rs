@@ -8,8 +8,9 @@ use futures::{SinkExt, StreamExt};
 use tokio::io::{AsyncReadExt, AsyncWriteExt, ReadHalf, WriteHalf};
 use tokio::time::{Interval, interval, timeout};
 
+use super::super::visitor::{PING, SILENCE, Sink, Source};
+use super::Closing;
 use super::compress::Compressor;
-use super::{Closing, PING, SILENCE, Sink, Source};
 use crate::contract::terminal::{ClientFrame, Close, Exit, ServerFrame, put_frame, take_frame};
 use crate::runtime::Duplex;
 

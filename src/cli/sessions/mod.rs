@@ -240,7 +240,7 @@ async fn find(context: &Context, client: &Client, which: &Which, id: &str) -> Re
 }
 
 fn style() -> Style {
-    if io::stdout().is_terminal() && super::context::colors() { Style::Colored } else { Style::Plain }
+    if io::stdout().is_terminal() && crate::shown::colors() { Style::Colored } else { Style::Plain }
 }
 
 async fn show(

@@ -110,11 +110,7 @@ impl Request {
         let Some(session) = exact else {
             return fail(&format!("there is no session {id}: see perry worker sessions list"), NOT_FOUND);
         };
-        let style = if io::stdout().is_terminal() && std::env::var_os("NO_COLOR").is_none() {
-            Style::Colored
-        } else {
-            Style::Plain
-        };
+        let style = if io::stdout().is_terminal() && crate::shown::colors() { Style::Colored } else { Style::Plain };
         let mut all = Vec::new();
         let mut from = 0;
         loop {

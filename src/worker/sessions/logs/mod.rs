@@ -156,7 +156,11 @@ impl Logs {
 
     /// Tells what is new of a conversation.
     fn tell(&mut self, name: &str, tell: &mut dyn FnMut(Update)) {
+        let elsewhere = self.title_elsewhere(name);
         let Some(unit) = self.units.get_mut(name) else { return };
+        if unit.is_ready() && unit.kept.elsewhere != elsewhere {
+            (unit.kept.elsewhere, unit.changed) = (elsewhere, true);
+        }
         let news = unit.news();
         let Some(summary) = self.summary(name) else {
             self.hide(name, tell);
@@ -206,7 +210,7 @@ impl Logs {
             id,
             title: title
                 .or_else(|| kept.generated.clone())
-                .or_else(|| self.title_elsewhere(name))
+                .or_else(|| kept.elsewhere.clone())
                 .unwrap_or(kept.opening.clone()),
             count: kept.count,
             last: kept.last,

@@ -38,6 +38,8 @@ pub(super) struct Kept {
     pub(super) revision: u64,
     pub(super) problem: Option<String>,
     titles: Vec<(Key, String)>,
+    /// The title that another log held when the records of this one were at hand: without them no title can be placed.
+    pub(super) elsewhere: Option<String>,
 }
 
 /// What it takes to go on.
@@ -89,6 +91,11 @@ impl Unit {
         &self.kept.titles
     }
 
+    /// Whether its records can be found without reading anything.
+    pub(super) fn is_ready(&self) -> bool {
+        self.body.is_some()
+    }
+
     pub(super) fn position(&self, record: Key) -> Option<u32> {
         self.body.as_ref()?.fold.position(record)
     }
@@ -115,7 +122,7 @@ impl Unit {
         }
         let before = if self.kept.parts == parts { self.kept.offset } else { 0 };
         let result = read.and_then(|source| match document {
-            true => self.take_document(format, &source, parts.clone()),
+            true => self.take_document(format, &source),
             false => self.take_log(format, tree, &source, parts.clone(), saved),
         });
         self.changed = true;
@@ -180,7 +187,7 @@ impl Unit {
         Ok(source.fingerprint(self.kept.offset)? == self.kept.fingerprint)
     }
 
-    fn take_document(&mut self, format: &dyn Format, source: &Source, _parts: Vec<Part>) -> io::Result<()> {
+    fn take_document(&mut self, format: &dyn Format, source: &Source) -> io::Result<()> {
         let document = source.document()?;
         let sound = document.as_deref().is_some_and(|text| serde_json::from_slice::<IgnoredAny>(text).is_ok());
         if !sound {
