@@ -1,12 +1,16 @@
 //! Any bytes as what a coding agent wrote: no panic, nothing larger than it may be, and the same whether it was read in one
 //! go or put away in the middle.
 
+use std::path::Path;
+
 use perry::contract::sessions::{Message, TEXT_MAX, TOOL_TEXT_MAX, ToolDetail};
 use perry::worker::sessions::draft::Draft;
 use perry::worker::sessions::formats::{self, Format};
 use perry::worker::sessions::opencode;
 use perry::worker::sessions::talk::{News, Span, Talk};
 
+/// What agents write beside their logs.
+const ASIDE: [&str; 4] = ["p/s/custom-title.json", "p/.project_root", "session_index.jsonl", "s/workspace.yaml"];
 /// What follows a cut text.
 const CUT: usize = 8;
 
@@ -16,6 +20,9 @@ pub(crate) fn log(agent: &str, bytes: &[u8]) {
         let records: Vec<&[u8]> = bytes.split(|byte| *byte == b'\n').collect();
         follow(format, &records);
         follow(format, &[bytes]);
+        for path in ASIDE {
+            format.aside(Path::new(path), bytes, &mut formats::Asides::default());
+        }
     }
 }
 

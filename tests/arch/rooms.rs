@@ -42,7 +42,8 @@ const PARTS: [(&str, &str, &[&str]); 4] = [
 /// Crates that live in some rooms (or one file) only.
 const CRATES: [(&str, &[&str]); 19] = [
     ("bollard", &["runtime/"]),
-    ("serde_saphyr", &["model/manifest"]),
+    // Manifests, and what Copilot writes in YAML.
+    ("serde_saphyr", &["model/manifest", "worker/sessions/formats/copilot"]),
     ("notify", &["store/"]),
     ("fs4", &["store/"]),
     ("axum", &["api/", "worker/"]),

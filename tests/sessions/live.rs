@@ -189,10 +189,18 @@ fn a_title_that_another_log_holds_is_the_same_after_a_start_from_the_cache() {
     append(&path, &prompt(1));
     let record: serde_json::Value = serde_json::from_str(prompt(1).trim()).expect("JSON");
     let summary = serde_json::json!({ "type": "summary", "summary": "Told elsewhere", "leafUuid": record["uuid"] });
-    append(&path.with_file_name("3b8a4c1e-7f2d-4a55-9d0c-6e1f2a3b4c5d.jsonl"), &format!("{summary}\n"));
+    let other = path.with_file_name("3b8a4c1e-7f2d-4a55-9d0c-6e1f2a3b4c5d.jsonl");
+    append(&other, &format!("{summary}\n"));
     let titles = || list(home.path()).into_iter().map(|session| session.title).collect::<Vec<_>>();
     assert_eq!(titles(), ["Told elsewhere"]);
     assert_eq!(titles(), ["Told elsewhere"], "nothing is read again");
+    // It comes while nothing of the session it is for is at hand.
+    let later = serde_json::json!({ "type": "summary", "summary": "Told later", "leafUuid": record["uuid"] });
+    fs::write(&other, format!("{later}\n")).expect("written");
+    assert_eq!(titles(), ["Told later"]);
+    fs::remove_file(&other).expect("removed");
+    assert_eq!(titles(), ["prompt 1"]);
+    assert_eq!(titles(), ["prompt 1"]);
 }
 
 /// What a process of its own lists of a home.

@@ -4,6 +4,7 @@
 mod check;
 mod fixtures;
 mod hostile;
+mod kin;
 mod live;
 mod mutated;
 mod replay;

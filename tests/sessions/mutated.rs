@@ -102,17 +102,26 @@ const OTHERS: &str = r#"{"working_dir":"/w","description":"About it","message_co
 
 #[test]
 fn goose_and_copilot_are_read_as_their_documents_say() {
-    let read = |file: &str, lines: std::ops::Range<usize>| {
+    let read = |file: &str, lines: std::ops::Range<usize>, beside: Option<&str>| {
         let folder = tempfile::tempdir().expect("a folder");
         let path = folder.path().join(file);
         fs::create_dir_all(path.parent().expect("a folder")).expect("made");
+        if let Some(text) = beside {
+            fs::write(path.with_file_name("workspace.yaml"), text).expect("written");
+        }
         let text: Vec<&str> = OTHERS.lines().skip(lines.start).take(lines.len()).collect();
         fs::write(path, text.join("\n") + "\n").expect("written");
         support::found(&mut support::logs(&support::home(folder.path())))
     };
     for (session, title) in [
-        (&read(".local/share/goose/sessions/g1.jsonl", 0..4)[0], "About it"),
-        (&read(".copilot/session-state/c1/events.jsonl", 4..9)[0], "hello"),
+        (&read(".local/share/goose/sessions/g1.jsonl", 0..4, None)[0], "About it"),
+        (&read(".copilot/session-state/c1/events.jsonl", 4..9, None)[0], "hello"),
+        (
+            &read(".copilot/session-state/c1/events.jsonl", 5..9, Some("id: c1\ncwd: /w\nname: 'It''s named'\n"))[0],
+            "It's named",
+        ),
+        (&read(".copilot/session-state/c1/events.jsonl", 4..9, Some("summary: Of 1.0"))[0], "Of 1.0"),
+        (&read(".copilot/session-state/c1/events.jsonl", 4..9, Some("name: [not, a, name"))[0], "hello"),
     ] {
         assert_eq!(
             (&session["title"], &session["messageCount"], &session["cwd"]),

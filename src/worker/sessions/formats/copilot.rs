@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
 use super::lenient::{Content, Maybe};
-use super::{Fold, Format, Home, Place, Text, millis};
+use super::{Asides, Fold, Format, Home, Place, Text, millis};
 use crate::contract::sessions::{CodingAgent, MessageRole, ToolStatus};
 use crate::worker::sessions::draft::{Draft, output_text};
 use crate::worker::sessions::talk::{Span, Talk, key};
@@ -20,7 +20,7 @@ impl Format for Copilot {
     }
 
     fn root(&self, home: &Home) -> PathBuf {
-        home.folder.join(".copilot/session-state")
+        home.folder_of("COPILOT_HOME", ".copilot").join("session-state")
     }
 
     fn depth(&self) -> usize {
@@ -30,7 +30,19 @@ impl Format for Copilot {
     fn place(&self, path: &Path) -> Place {
         match (path.parent().and_then(Path::to_str), path.file_name().and_then(|name| name.to_str())) {
             (Some(id), Some("events.jsonl")) if !id.is_empty() => Place::log(id, id),
+            (Some(id), Some("workspace.yaml")) if !id.is_empty() => Place::Aside,
             _ => Place::Nothing,
+        }
+    }
+
+    fn aside(&self, path: &Path, content: &[u8], asides: &mut Asides) {
+        let Some(folder) = path.parent() else { return };
+        let Ok(beside) = serde_saphyr::from_slice::<Beside>(content) else { return };
+        if let Some(title) = beside.name.or(beside.summary) {
+            asides.names.insert(folder.to_string_lossy().into_owned(), title);
+        }
+        if let Some(cwd) = beside.cwd {
+            asides.folders.insert(folder.to_owned(), cwd);
         }
     }
 
@@ -55,7 +67,7 @@ impl Format for Copilot {
                 draft.id(data.message_id.as_deref().unwrap_or(id));
                 draft.text(&data.text());
                 draft.thinking(data.reasoning_text.as_deref().unwrap_or_default());
-                for call in data.requests() {
+                for call in data.tool_requests.blocks() {
                     draft.call(&call.tool_call_id, &call.name, call.arguments.map(RawValue::get));
                 }
             }
@@ -69,6 +81,15 @@ impl Format for Copilot {
             _ => {}
         }
     }
+}
+
+/// What is in `workspace.yaml`.
+#[derive(Deserialize)]
+struct Beside {
+    name: Option<String>,
+    /// What 1.0 calls the name.
+    summary: Option<String>,
+    cwd: Option<String>,
 }
 
 /// Nothing has to be remembered.
@@ -89,7 +110,7 @@ impl Fold for Following {
             "user.message" => talk.prompt(key(id), at, span, &data.text()),
             "assistant.message" => {
                 let slot = talk.answer(key(data.message_id.as_deref().unwrap_or(id)), at, span);
-                data.requests().for_each(|call| talk.call(slot, key(&call.tool_call_id)));
+                data.tool_requests.blocks().iter().for_each(|call| talk.call(slot, key(&call.tool_call_id)));
             }
             "tool.execution_complete" => {
                 talk.result(key(data.tool_call_id.as_deref().unwrap_or_default()), at, span, true);
@@ -157,21 +178,8 @@ struct Context<'a> {
     cwd: Option<Text<'a>>,
 }
 
-impl<'a> Data<'a> {
+impl Data<'_> {
     fn text(&self) -> String {
-        match &self.content {
-            Content::Text(text) => text.to_string(),
-            Content::Blocks(blocks) => {
-                blocks.iter().filter_map(|block| block.text.as_deref()).collect::<Vec<_>>().join("\n\n")
-            }
-        }
-    }
-
-    fn requests(&self) -> impl Iterator<Item = &Request<'a>> {
-        let list: &[Request<'a>] = match &self.tool_requests {
-            Content::Blocks(list) => list,
-            Content::Text(_) => &[],
-        };
-        list.iter()
+        self.content.text(|block| block.text.as_deref())
     }
 }

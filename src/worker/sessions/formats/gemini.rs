@@ -58,7 +58,7 @@ impl Format for Gemini {
 
     fn fill(&self, record: &[u8], draft: &mut Draft) {
         let Ok(line) = serde_json::from_slice::<Line<'_>>(record) else { return };
-        for (entry, _) in line.entries() {
+        for (entry, _) in line.entries(record) {
             // A patch of the list repeats what is known, and less of it.
             let repeats = line.set.0.is_some() && draft.has_begun();
             if entry.key() == draft.key && !repeats {
@@ -122,7 +122,7 @@ impl Fold for Following {
             self.rewind(key(id), talk);
         }
         let repeats = set.is_some();
-        let entries = line.entries();
+        let entries = line.entries(record);
         let acknowledged = |at: usize| entries.get(at).is_some_and(|(entry, _)| entry.text().starts_with(ACKNOWLEDGED));
         for (at, (entry, version)) in entries.iter().enumerate() {
             let place = talk.len();
@@ -200,19 +200,9 @@ struct Line<'a> {
     /// Of a document.
     #[serde(borrow)]
     messages: Option<&'a RawValue>,
-    /// Of an entry that is the line itself.
-    #[serde(borrow)]
-    id: Option<Text<'a>>,
-    #[serde(borrow)]
-    timestamp: Option<Text<'a>>,
+    /// Where the line is an entry itself.
     #[serde(borrow, rename = "type")]
     entry: Option<Text<'a>>,
-    #[serde(borrow, default)]
-    content: Content<'a, Part<'a>>,
-    #[serde(borrow)]
-    thoughts: Option<&'a RawValue>,
-    #[serde(borrow)]
-    tool_calls: Option<&'a RawValue>,
 }
 
 #[derive(Deserialize)]
@@ -307,8 +297,8 @@ impl Response<'_> {
 }
 
 impl<'a> Line<'a> {
-    /// The entries that it tells of, with a version where it tells of all there are.
-    fn entries(&self) -> Vec<(Entry<'a>, Option<u32>)> {
+    /// The entries that it, which is this record, tells of, with a version where it tells of all there are.
+    fn entries(&self, record: &'a [u8]) -> Vec<(Entry<'a>, Option<u32>)> {
         let document = self.messages.is_some();
         let list = self.messages.or(self.set.0.as_ref().and_then(|set| set.messages));
         if let Some(list) = list {
@@ -316,16 +306,8 @@ impl<'a> Line<'a> {
             let version = |raw: &RawValue| document.then(|| u32::try_from(key(raw.get()) >> 32).unwrap_or(0));
             return all.into_iter().filter_map(|raw| Some((part::<Entry<'a>>(raw)?, version(raw)))).collect();
         }
-        let (Some(id), Some(kind)) = (&self.id, &self.entry) else { return Vec::new() };
-        let entry = Entry {
-            id: id.clone(),
-            timestamp: self.timestamp.clone(),
-            kind: kind.clone(),
-            content: self.content.clone(),
-            thoughts: self.thoughts,
-            tool_calls: self.tool_calls,
-        };
-        vec![(entry, None)]
+        let itself = self.entry.as_ref().and_then(|_| serde_json::from_slice::<Entry<'a>>(record).ok());
+        itself.filter(|entry| !entry.id.is_empty()).map(|entry| (entry, None)).into_iter().collect()
     }
 }
 
@@ -335,28 +317,18 @@ impl<'a> Entry<'a> {
         key(&format!("{}/{}", &*self.kind, &*self.id))
     }
 
-    fn parts(&self) -> &[Part<'a>] {
-        match &self.content {
-            Content::Blocks(parts) => parts,
-            Content::Text(_) => &[],
-        }
-    }
-
     fn text(&self) -> String {
-        match &self.content {
-            Content::Text(text) => text.to_string(),
-            Content::Blocks(parts) => parts.iter().filter_map(|part| part.text.as_deref()).collect(),
-        }
+        self.content.joined("", |part| part.text.as_deref())
     }
 
     fn responses(&self) -> impl Iterator<Item = &Response<'a>> {
-        self.parts().iter().filter_map(|part| part.function_response.0.as_ref())
+        self.content.blocks().iter().filter_map(|part| part.function_response.0.as_ref())
     }
 
     fn calls(&self) -> Vec<Call<'a>> {
         match self.tool_calls.and_then(part::<Vec<Call<'a>>>) {
             Some(calls) if !calls.is_empty() => calls,
-            _ => self.parts().iter().filter_map(|part| part.function_call.0.clone()).collect(),
+            _ => self.content.blocks().iter().filter_map(|part| part.function_call.0.clone()).collect(),
         }
     }
 }

@@ -33,6 +33,29 @@ impl<B> Default for Content<'_, B> {
     }
 }
 
+impl<B> Content<'_, B> {
+    /// The blocks.
+    pub(in crate::worker::sessions) fn blocks(&self) -> &[B] {
+        match self {
+            Content::Blocks(blocks) => blocks,
+            Content::Text(_) => &[],
+        }
+    }
+
+    /// The text, or what its blocks say with a blank line between them.
+    pub(in crate::worker::sessions) fn text(&self, said: impl Fn(&B) -> Option<&str>) -> String {
+        self.joined("\n\n", said)
+    }
+
+    /// The text, or what its blocks say, with that between them.
+    pub(in crate::worker::sessions) fn joined(&self, between: &str, said: impl Fn(&B) -> Option<&str>) -> String {
+        match self {
+            Content::Text(text) => text.to_string(),
+            Content::Blocks(blocks) => blocks.iter().filter_map(said).collect::<Vec<_>>().join(between),
+        }
+    }
+}
+
 /// What is not wanted is skipped.
 macro_rules! skip_scalars {
     ($none:expr) => {

@@ -95,7 +95,7 @@ pub struct Asides {
 /// A part of a conversation: a file, and how much of it counts.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Part {
-    /// Where it is, below the root.
+    /// Where it is, below the root; empty where it is not there.
     pub path: PathBuf,
     /// Bytes that count; all where it is not said.
     pub end: Option<u64>,

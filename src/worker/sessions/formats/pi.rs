@@ -77,7 +77,7 @@ impl Format for Pi {
 }
 
 fn fill_answer(message: &Spoken<'_>, draft: &mut Draft) {
-    for block in message.blocks() {
+    for block in message.content.blocks() {
         match &*block.kind {
             "text" => draft.text(block.text.as_deref().unwrap_or_default()),
             "thinking" => draft.thinking(block.thinking.as_deref().unwrap_or_default()),
@@ -253,7 +253,7 @@ impl Line<'_> {
             Some("user") => Meaning::Prompt(text::title(&message.text())),
             Some("bashExecution") => Meaning::Prompt(text::title(&message.typed())),
             Some("assistant") => {
-                let calls = message.blocks().iter().filter(|block| &*block.kind == "toolCall");
+                let calls = message.content.blocks().iter().filter(|block| &*block.kind == "toolCall");
                 let calls: Vec<Key> = calls.map(|block| key(block.id.as_deref().unwrap_or_default())).collect();
                 let stop = message.stop_reason.as_deref();
                 Meaning::Answer { ends: stop.map_or(calls.is_empty(), |stop| stop != "toolUse"), calls }
@@ -264,22 +264,9 @@ impl Line<'_> {
     }
 }
 
-impl<'a> Spoken<'a> {
-    fn blocks(&self) -> &[Block<'a>] {
-        match &self.content {
-            Content::Blocks(blocks) => blocks,
-            Content::Text(_) => &[],
-        }
-    }
-
+impl Spoken<'_> {
     fn text(&self) -> String {
-        match &self.content {
-            Content::Text(text) => text.to_string(),
-            Content::Blocks(blocks) => {
-                let texts = blocks.iter().filter(|block| &*block.kind == "text");
-                texts.filter_map(|block| block.text.as_deref()).collect::<Vec<_>>().join("\n\n")
-            }
-        }
+        self.content.text(|block| block.text.as_deref().filter(|_| &*block.kind == "text"))
     }
 
     fn typed(&self) -> String {

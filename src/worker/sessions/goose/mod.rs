@@ -97,13 +97,17 @@ type Blocks<'a> = Content<'a, Block<'a>>;
 
 /// What a message adds to a conversation.
 fn take(role: &str, content: &Blocks<'_>, name: Key, at: Millis, span: Span, talk: &mut Talk) {
-    let Content::Blocks(blocks) = content else { return };
-    let of = |kind: &'static str| blocks.iter().filter(move |block| &*block.kind == kind);
+    let of = |kind: &'static str| content.blocks().iter().filter(move |block| &*block.kind == kind);
     let call = |block: &Block<'_>| key(block.id.as_deref().unwrap_or_default());
     of("toolResponse").for_each(|block| talk.result(call(block), at, span, true));
     if role == "user" {
         if of("toolResponse").next().is_none() {
-            talk.prompt(name, at, span, &said(blocks));
+            talk.prompt(
+                name,
+                at,
+                span,
+                &content.text(|block| block.text.as_deref().filter(|_| &*block.kind == "text")),
+            );
         }
         return;
     }
@@ -116,8 +120,7 @@ fn take(role: &str, content: &Blocks<'_>, name: Key, at: Millis, span: Span, tal
 
 /// What a message adds to a draft.
 fn fill(role: &str, content: &Blocks<'_>, id: &str, draft: &mut Draft) {
-    let Content::Blocks(blocks) = content else { return };
-    for block in blocks.iter().filter(|block| &*block.kind == "toolResponse") {
+    for block in content.blocks().iter().filter(|block| &*block.kind == "toolResponse") {
         let (call, outcome) = (block.id.as_deref().unwrap_or_default(), block.tool_result.0.as_ref());
         let failed = outcome.and_then(|outcome| outcome.status.as_deref()) == Some("error");
         draft.outcome(call, if failed { ToolStatus::Error } else { ToolStatus::Ok });
@@ -129,7 +132,7 @@ fn fill(role: &str, content: &Blocks<'_>, id: &str, draft: &mut Draft) {
         return;
     }
     draft.id(id);
-    for block in blocks {
+    for block in content.blocks() {
         match &*block.kind {
             "text" => draft.text(block.text.as_deref().unwrap_or_default()),
             "thinking" => draft.thinking(block.thinking.as_deref().unwrap_or_default()),
@@ -142,9 +145,4 @@ fn fill(role: &str, content: &Blocks<'_>, id: &str, draft: &mut Draft) {
             _ => {}
         }
     }
-}
-
-fn said(blocks: &[Block<'_>]) -> String {
-    let texts = blocks.iter().filter(|block| &*block.kind == "text");
-    texts.filter_map(|block| block.text.as_deref()).collect::<Vec<_>>().join("\n\n")
 }

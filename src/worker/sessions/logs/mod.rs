@@ -2,6 +2,7 @@
 //! only what is new.
 
 mod reading;
+mod titles;
 mod tree;
 
 use std::cmp::Reverse;
@@ -13,9 +14,10 @@ use std::time::SystemTime;
 use super::cache::Cache;
 use super::formats::{Asides, Files, Format, Home, Place};
 use super::store::{Changes, More, ReadError, Store, Summary, Update, Wanted, Watched};
-use super::talk::Key;
+use super::talk::News;
 use crate::contract::sessions::{CodingAgent, Message};
 use reading::Unit;
+use titles::Titles;
 use tree::Tree;
 
 /// Bytes of all conversations that are held ready to go on; others are read from the cache when they are needed.
@@ -32,15 +34,20 @@ pub struct Logs {
     /// Which files are of which conversation.
     files: BTreeMap<String, BTreeSet<PathBuf>>,
     asides: Asides,
-    /// Titles that logs hold for other sessions, by folder and log.
-    titles: BTreeMap<PathBuf, BTreeMap<String, Vec<(Key, String)>>>,
+    titles: Titles,
     /// What was told of each session, and of which conversation.
     told: BTreeMap<String, (String, Summary)>,
+    /// Conversations that consist of several files, which may be those of another one.
+    composed: BTreeSet<String>,
+    /// Conversations of sessions that are told of another one.
+    shadowed: BTreeSet<String>,
     cache: Option<Arc<Cache>>,
     /// Conversations that are still to be looked at, the newest first.
     due: BTreeSet<(Reverse<Option<SystemTime>>, String)>,
     /// Conversations that were just being written.
     doubted: BTreeSet<String>,
+    /// Bytes that all conversations take that are ready to go on.
+    ready: usize,
     looks: u64,
     /// Bytes that were read.
     read: u64,
@@ -56,11 +63,14 @@ impl Logs {
             units: BTreeMap::new(),
             files: BTreeMap::new(),
             asides: Asides::default(),
-            titles: BTreeMap::new(),
+            titles: Titles::default(),
             told: BTreeMap::new(),
+            composed: BTreeSet::new(),
+            shadowed: BTreeSet::new(),
             cache,
             due: BTreeSet::new(),
             doubted: BTreeSet::new(),
+            ready: 0,
             looks: 0,
             read: 0,
         };
@@ -89,22 +99,32 @@ impl Logs {
             match self.format.place(&path) {
                 Place::Log { unit, .. } | Place::Document { unit } => {
                     let files = self.files.entry(unit.clone()).or_default();
-                    if self.tree.has(&path) {
-                        files.insert(path)
-                    } else {
-                        files.remove(&path)
+                    match self.tree.has(&path) {
+                        true => files.insert(path.clone()),
+                        false => files.remove(&path),
                     };
                     units.insert(unit);
+                    units.extend(self.standing_on(&path));
                 }
                 Place::Aside => aside = true,
                 Place::Nothing => {}
             }
         }
         if *changes == Changes::Everything {
+            self.titles.doubt();
             units.extend(self.units.keys().cloned());
         }
         units.append(&mut self.doubted);
         (units, aside)
+    }
+
+    /// Conversations that stand on a file, or may: what they stand on was not there.
+    fn standing_on(&self, path: &Path) -> impl Iterator<Item = String> {
+        let stands = move |name: &&String| {
+            let parts = self.units.get(*name).map(|unit| unit.kept.parts.as_slice()).unwrap_or_default();
+            parts.iter().any(|part| part.path == path || part.path.as_os_str().is_empty())
+        };
+        self.composed.iter().filter(stands).cloned()
     }
 
     fn read_asides(&mut self) {
@@ -127,56 +147,84 @@ impl Logs {
             return;
         }
         let parts = self.format.parts(&files, &self.tree);
-        let document = matches!(parts.last().map(|part| self.format.place(&part.path)), Some(Place::Document { .. }));
+        if parts.len() > 1 {
+            self.composed.insert(name.to_owned());
+        }
         let mut unit = self.units.remove(name).unwrap_or_default();
         unit.used = self.looks;
+        let before = unit.footprint();
         let saved = || self.cache.as_ref()?.body(self.format.agent(), name);
-        self.read += unit.follow(self.format, &self.tree, parts, document, saved);
+        self.read += unit.follow(self.format, &self.tree, parts, saved);
+        self.ready = self.ready + unit.footprint() - before;
         if unit.is_doubted() {
             self.doubted.insert(name.to_owned());
         }
-        self.learn_titles(name, &unit);
+        self.titles.learn(name, unit.titles_of_others());
         self.units.insert(name.to_owned(), unit);
         self.tell(name, tell);
+    }
+
+    /// Looks for titles among those that other logs hold, which takes the records of the conversations.
+    fn retitle(&mut self, tell: &mut dyn FnMut(Update)) {
+        let is_stale = |(name, unit): &(&String, &Unit)| {
+            self.titles.have_changed(name) && unit.kept.titled != self.titles.version(name)
+        };
+        let stale: Vec<String> = self.units.iter().filter(is_stale).map(|(name, _)| name.clone()).collect();
+        for name in stale {
+            self.make_ready(&name);
+            self.tell(&name, tell);
+            self.put_away();
+        }
+        self.titles.settle();
+    }
+
+    /// Makes sure that the records of a conversation can be found.
+    fn make_ready(&mut self, name: &str) {
+        let Some(unit) = self.units.get_mut(name) else { return };
+        unit.used = self.looks;
+        let before = unit.footprint();
+        let saved = || self.cache.as_ref()?.body(self.format.agent(), name);
+        unit.make_ready(self.format, &self.tree, saved);
+        self.ready = self.ready + unit.footprint() - before;
     }
 
     fn files_of(&self, name: &str) -> impl Iterator<Item = &Path> {
         self.files.get(name).into_iter().flatten().map(PathBuf::as_path)
     }
 
-    fn learn_titles(&mut self, name: &str, unit: &Unit) {
-        let (folder, titles) = (Path::new(name).parent().unwrap_or(Path::new("")), unit.titles_of_others());
-        if let Some(known) = self.titles.get_mut(folder) {
-            known.remove(name);
-        }
-        if !titles.is_empty() {
-            self.titles.entry(folder.to_owned()).or_default().insert(name.to_owned(), titles.to_vec());
-        }
-    }
-
     /// Tells what is new of a conversation.
     fn tell(&mut self, name: &str, tell: &mut dyn FnMut(Update)) {
-        let elsewhere = self.title_elsewhere(name);
         let Some(unit) = self.units.get_mut(name) else { return };
-        if unit.is_ready() && unit.kept.elsewhere != elsewhere {
-            (unit.kept.elsewhere, unit.changed) = (elsewhere, true);
+        if unit.is_ready() {
+            unit.call(self.titles.of(name, |record| unit.position(record)), self.titles.version(name));
         }
-        let news = unit.news();
-        let Some(summary) = self.summary(name) else {
+        let mut news = unit.news();
+        let before = unit.told.clone();
+        let summary = self.summary(name);
+        if before.is_some() && before != summary.as_ref().map(|summary| summary.id.clone()) {
             self.hide(name, tell);
-            return;
-        };
-        let id = summary.id.clone();
-        match self.told.get(&id) {
+        }
+        let was_shadowed = self.shadowed.remove(name);
+        let Some(summary) = summary else { return };
+        match self.told.get(&summary.id) {
             // Of two logs of one session the one that went on later counts.
-            Some((other, known)) if other != name && known.last >= summary.last && self.units.contains_key(other) => {
+            Some((other, known)) if other != name && known.last >= summary.last => {
+                self.shadowed.insert(name.to_owned());
                 return;
             }
             Some((other, known)) if other == name && *known == summary && news.is_empty() => return,
             _ => {}
         }
-        self.told.retain(|known, (other, _)| other != name || *known == id);
-        self.told.insert(id, (name.to_owned(), summary.clone()));
+        if let Some((other, _)) = self.told.insert(summary.id.clone(), (name.to_owned(), summary.clone()))
+            && other != name
+        {
+            self.units.get_mut(&other).map(|unit| unit.told.take());
+            self.shadowed.insert(other);
+            news = vec![News::Truncated(0), News::Appended(0)];
+        } else if was_shadowed {
+            news = vec![News::Appended(0)];
+        }
+        self.units.get_mut(name).map(|unit| unit.told.replace(summary.id.clone()));
         tell(Update::Upserted { summary, news });
     }
 
@@ -222,35 +270,33 @@ impl Logs {
         })
     }
 
-    /// The title that another log holds for this one: of several the one of the latest record.
-    fn title_elsewhere(&self, name: &str) -> Option<String> {
-        let titles = self.titles.get(Path::new(name).parent()?)?;
-        let unit = self.units.get(name)?;
-        let placed = titles.values().flatten().filter_map(|(record, title)| Some((unit.position(*record)?, title)));
-        placed.max_by_key(|(place, _)| *place).map(|(_, title)| super::text::title(title))
-    }
-
     fn forget(&mut self, name: &str, tell: &mut dyn FnMut(Update)) {
-        self.units.remove(name);
+        self.hide(name, tell);
+        self.ready -= self.units.remove(name).map_or(0, |unit| unit.footprint());
         self.files.remove(name);
-        self.titles.values_mut().for_each(|titles| drop(titles.remove(name)));
+        self.composed.remove(name);
+        self.titles.learn(name, &[]);
         if let Some(cache) = &self.cache {
             cache.remove(self.format.agent(), name);
         }
-        self.hide(name, tell);
     }
 
+    /// A conversation is none that is listed, or not under the id that it had. Another one of the same session takes its place.
     fn hide(&mut self, name: &str, tell: &mut dyn FnMut(Update)) {
-        let gone: Vec<String> =
-            self.told.iter().filter(|(_, (unit, _))| unit == name).map(|(id, _)| id.clone()).collect();
-        for id in gone {
-            self.told.remove(&id);
-            tell(Update::Gone(id));
+        self.shadowed.remove(name);
+        let Some(id) = self.units.get_mut(name).and_then(|unit| unit.told.take()) else { return };
+        self.told.remove(&id);
+        tell(Update::Gone(id));
+        for other in self.shadowed.clone() {
+            self.tell(&other, tell);
         }
     }
 
-    /// Puts away what was not used for longest, until the rest is small enough.
+    /// Puts away what was not used for longest, where all takes too much.
     fn put_away(&mut self) {
+        if self.ready <= READY {
+            return;
+        }
         let mut ready: Vec<(u64, usize, String)> = Vec::new();
         for (name, unit) in &self.units {
             let footprint = unit.footprint();
@@ -258,13 +304,13 @@ impl Logs {
                 ready.push((unit.used, footprint, name.clone()));
             }
         }
-        let mut total: usize = ready.iter().map(|(_, footprint, _)| footprint).sum();
         ready.sort();
         for (_, footprint, name) in ready {
-            if total <= READY {
+            // Half of it, so that this is not done at once again.
+            if self.ready <= READY / 2 {
                 break;
             }
-            total -= footprint;
+            self.ready -= footprint;
             if let Some(unit) = self.units.get_mut(&name) {
                 save(self.cache.as_deref(), self.format.agent(), &name, unit);
                 unit.put_away();
@@ -312,9 +358,12 @@ impl Store for Logs {
             self.look_at(&name, tell);
             self.put_away();
         }
-        if aside || !self.titles.is_empty() {
+        if aside {
             let all: Vec<String> = self.units.keys().cloned().collect();
             all.iter().for_each(|name| self.tell(name, tell));
+        }
+        if self.due.is_empty() {
+            self.retitle(tell);
         }
         match self.doubted.is_empty() {
             _ if !self.due.is_empty() => More::Now,
@@ -325,10 +374,8 @@ impl Store for Logs {
 
     fn messages(&mut self, session: &str, wanted: &Wanted) -> Result<Vec<Message>, ReadError> {
         let name = self.told.get(session).map(|(name, _)| name.clone()).ok_or(ReadError::Unknown)?;
-        let unit = self.units.get_mut(&name).ok_or(ReadError::Unknown)?;
-        unit.used = self.looks;
-        let saved = || self.cache.as_ref()?.body(self.format.agent(), &name);
-        unit.make_ready(self.format, &self.tree, saved);
+        self.make_ready(&name);
+        let unit = self.units.get(&name).ok_or(ReadError::Unknown)?;
         let found = unit.messages(self.format, &self.tree, wanted);
         self.put_away();
         found

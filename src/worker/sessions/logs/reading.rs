@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use super::tree::Tree;
 use crate::contract::sessions::{Message, ToolDetail};
 use crate::worker::sessions::draft::Draft;
-use crate::worker::sessions::formats::{Fold, Format, Part};
+use crate::worker::sessions::formats::{Fold, Format, Part, Place};
 use crate::worker::sessions::source::{Mark, Source};
 use crate::worker::sessions::store::{ReadError, Turn, Wanted, turn};
 use crate::worker::sessions::talk::{Key, News, Span, Talk};
@@ -20,7 +20,9 @@ const PAGE: usize = 2 << 20;
 /// What is written down of a conversation, without what it takes to go on.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
 pub(super) struct Kept {
-    parts: Vec<Part>,
+    pub(super) parts: Vec<Part>,
+    /// What tells that the parts before the last one are the same: where they do not end yet they may grow.
+    bases: Vec<Option<Base>>,
     /// What the last file was like when it was read.
     pub(super) mark: Option<Mark>,
     /// How far the last file is read, and what tells that it still is the same.
@@ -40,6 +42,18 @@ pub(super) struct Kept {
     titles: Vec<(Key, String)>,
     /// The title that another log held when the records of this one were at hand: without them no title can be placed.
     pub(super) elsewhere: Option<String>,
+    /// Which titles other logs held then.
+    pub(super) titled: u64,
+}
+
+/// What tells a part that another one stands on: the file, how much of it is there, and what it begins and ends with.
+type Base = (u64, u64, u64, u64);
+
+fn base(tree: &Tree, part: &Part) -> Option<Base> {
+    let source = tree.open(&part.path).ok()?;
+    let mark = source.mark();
+    let size = part.end.map_or(mark.size, |end| end.min(mark.size));
+    Some((mark.device, mark.inode, size, source.fingerprint(size).ok()?))
 }
 
 /// What it takes to go on.
@@ -58,6 +72,8 @@ pub(super) struct Unit {
     pub(super) changed: bool,
     /// In which look it was used last.
     pub(super) used: u64,
+    /// The session that it was told as.
+    pub(super) told: Option<String>,
     /// A document that made no sense once is looked at again before that is said.
     doubted: bool,
 }
@@ -91,6 +107,12 @@ impl Unit {
         &self.kept.titles
     }
 
+    /// Takes the title for it of those titles that other logs hold.
+    pub(super) fn call(&mut self, title: Option<String>, titles: u64) {
+        self.changed |= self.kept.titled != titles;
+        (self.kept.elsewhere, self.kept.titled) = (title, titles);
+    }
+
     /// Whether its records can be found without reading anything.
     pub(super) fn is_ready(&self) -> bool {
         self.body.is_some()
@@ -111,22 +133,24 @@ impl Unit {
         format: &dyn Format,
         tree: &Tree,
         parts: Vec<Part>,
-        document: bool,
         saved: impl Fn() -> Option<Vec<u8>>,
     ) -> u64 {
-        let read = parts.last().map(|part| tree.open(&part.path));
-        let Some(read) = read else { return 0 };
+        let Some(last) = parts.last() else { return 0 };
+        let read = tree.open(&last.path);
+        let document = matches!(format.place(&last.path), Place::Document { .. });
+        let bases: Vec<Option<Base>> = parts[..parts.len() - 1].iter().map(|part| base(tree, part)).collect();
+        let same = self.kept.parts == parts && self.kept.bases == bases;
         let mark = read.as_ref().ok().map(Source::mark);
-        if mark.is_some() && self.kept.mark == mark && self.kept.parts == parts && !self.doubted {
+        if mark.is_some() && self.kept.mark == mark && same && !self.doubted {
             return 0;
         }
-        let before = if self.kept.parts == parts { self.kept.offset } else { 0 };
+        let before = if same { self.kept.offset } else { 0 };
         let result = read.and_then(|source| match document {
             true => self.take_document(format, &source),
-            false => self.take_log(format, tree, &source, parts.clone(), saved),
+            false => self.take_log(format, tree, &source, &parts, same, saved),
         });
         self.changed = true;
-        self.kept.parts = parts;
+        (self.kept.parts, self.kept.bases) = (parts, bases);
         match result {
             Ok(()) => self.kept.mark = mark,
             Err(error) => {
@@ -142,10 +166,11 @@ impl Unit {
         format: &dyn Format,
         tree: &Tree,
         source: &Source,
-        parts: Vec<Part>,
+        parts: &[Part],
+        same: bool,
         saved: impl Fn() -> Option<Vec<u8>>,
     ) -> io::Result<()> {
-        let goes_on = self.goes_on(source, &parts)?;
+        let goes_on = same && self.goes_on(source)?;
         if goes_on && self.body.is_none() {
             self.body = saved().and_then(|saved| thaw(format, &saved));
         }
@@ -161,7 +186,7 @@ impl Unit {
                     body.fold.next_file();
                 }
                 self.kept.offset = body.read(source, from, start, part.end)?;
-            } else if fresh {
+            } else if fresh && !part.path.as_os_str().is_empty() {
                 body.fold.next_file();
                 body.read(&tree.open(&part.path)?, 0, start, part.end)?;
             }
@@ -178,10 +203,10 @@ impl Unit {
     }
 
     /// Whether the file only grew since it was read.
-    fn goes_on(&self, source: &Source, parts: &[Part]) -> io::Result<bool> {
+    fn goes_on(&self, source: &Source) -> io::Result<bool> {
         let mark = source.mark();
         let same = self.kept.mark.is_some_and(|known| (known.device, known.inode) == (mark.device, mark.inode));
-        if !same || self.kept.parts != parts || source.is_compressed() || mark.size < self.kept.offset {
+        if !same || source.is_compressed() || mark.size < self.kept.offset {
             return Ok(false);
         }
         Ok(source.fingerprint(self.kept.offset)? == self.kept.fingerprint)
@@ -234,13 +259,9 @@ impl Unit {
             self.body = saved().and_then(|saved| thaw(format, &saved));
         }
         if self.body.is_none() {
-            let document = matches!(
-                self.path().map(|path| format.place(path)),
-                Some(crate::worker::sessions::formats::Place::Document { .. })
-            );
             let (parts, news) = (self.kept.parts.clone(), std::mem::take(&mut self.news));
             self.kept.mark = None;
-            self.follow(format, tree, parts, document, || None);
+            self.follow(format, tree, parts, || None);
             // What is read again is no news.
             self.news = news;
         }

@@ -92,7 +92,7 @@ fn fill_answer(message: &Spoken<'_>, failed: bool, draft: &mut Draft) {
     if failed {
         draft.error();
     }
-    for block in message.blocks() {
+    for block in message.content.blocks() {
         match &*block.kind {
             "text" => draft.text(block.text.as_deref().unwrap_or_default()),
             "thinking" => draft.thinking(block.thinking.as_deref().unwrap_or_default()),
@@ -203,7 +203,7 @@ fn take_answer(message: &Spoken<'_>, record: &Record<'_>, span: Span, talk: &mut
     let name = message.id.as_ref().or(record.uuid.as_ref());
     let slot = talk.answer(key(name.map_or("", |name| name)), millis(record.timestamp.as_ref()), span);
     let mut last_is_text = false;
-    for block in message.blocks() {
+    for block in message.content.blocks() {
         last_is_text = &*block.kind == "text";
         if &*block.kind == "tool_use" {
             talk.call(slot, key(block.id.as_deref().unwrap_or_default()));

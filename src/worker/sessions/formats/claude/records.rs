@@ -116,22 +116,8 @@ pub(super) struct Attachment<'a> {
 }
 
 impl<'a> Spoken<'a> {
-    pub(super) fn blocks(&self) -> &[Block<'a>] {
-        match &self.content {
-            Content::Blocks(blocks) => blocks,
-            Content::Text(_) => &[],
-        }
-    }
-
     pub(super) fn results(&self) -> impl Iterator<Item = &Block<'a>> {
-        self.blocks().iter().filter(|block| &*block.kind == "tool_result")
-    }
-
-    pub(super) fn text(&self) -> String {
-        match &self.content {
-            Content::Text(text) => text.to_string(),
-            Content::Blocks(blocks) => joined(blocks),
-        }
+        self.content.blocks().iter().filter(|block| &*block.kind == "tool_result")
     }
 }
 
@@ -160,7 +146,7 @@ impl<'a> Record<'a> {
         if hidden.contains(&Some(true)) || origin.is_some_and(|kind| kind != "human") {
             return None;
         }
-        let text = message.text();
+        let text = message.content.text(Block::said);
         if text.starts_with("[Request interrupted by user") {
             return Some(Said::Interrupted);
         }
@@ -178,17 +164,15 @@ impl<'a> Record<'a> {
         if !prompt || !by_person {
             return None;
         }
-        let text = match &attachment.prompt {
-            Content::Text(text) => text.to_string(),
-            Content::Blocks(blocks) => joined(blocks),
-        };
+        let text = attachment.prompt.text(Block::said);
         Some(Said::Prompt { id: self.uuid.as_ref()?, text, at: millis(attachment.timestamp.as_ref()) })
     }
 }
 
-fn joined(blocks: &[Block<'_>]) -> String {
-    let texts = blocks.iter().filter(|block| &*block.kind == "text");
-    texts.filter_map(|block| block.text.as_deref()).collect::<Vec<_>>().join("\n\n")
+impl Block<'_> {
+    fn said(&self) -> Option<&str> {
+        self.text.as_deref().filter(|_| &*self.kind == "text")
+    }
 }
 
 /// What a person typed to have that recorded: commands are recorded as tags.

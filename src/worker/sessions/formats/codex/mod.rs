@@ -47,10 +47,11 @@ impl Format for Codex {
         while let Some(part) = next.filter(|_| parts.len() < BASES) {
             let base = head(&files.first_line(&part.path)).base;
             parts.push(part);
-            next = base.and_then(|base| {
+            next = base.map(|base| {
                 let named = |path: &&&Path| Name::of(path).is_some_and(|name| name.last == base.file);
                 let found: Vec<&Path> = files.all().iter().filter(named).copied().collect();
-                Some(Part { path: newest(&found)?.to_path_buf(), end: Some(base.end) })
+                let path = newest(&found).map(Path::to_path_buf).unwrap_or_default();
+                Part { path, end: Some(base.end) }
             });
         }
         parts.reverse();

@@ -105,6 +105,12 @@ pub(super) struct Block<'a> {
     pub(super) text: Option<Text<'a>>,
 }
 
+impl Block<'_> {
+    fn said(&self) -> Option<&str> {
+        self.text.as_deref()
+    }
+}
+
 #[derive(Deserialize)]
 pub(super) struct Failure<'a> {
     #[serde(borrow)]
@@ -138,8 +144,8 @@ fn event<'a>(payload: &'a Payload<'a>) -> Option<Said<'a>> {
 
 fn completed<'a>(item: &'a Item<'a>) -> Option<Said<'a>> {
     match &*item.kind {
-        "UserMessage" => Some(Said::Prompt { id: &item.id, text: joined(&item.content) }),
-        "AgentMessage" => Some(Said::Text { id: &item.id, text: joined(&item.content) }),
+        "UserMessage" => Some(Said::Prompt { id: &item.id, text: item.content.text(Block::said) }),
+        "AgentMessage" => Some(Said::Text { id: &item.id, text: item.content.text(Block::said) }),
         "Reasoning" => {
             let parts = lenient::<Vec<String>>(item.summary_text)?;
             Some(Said::Thinking(parts.join("\n\n")))
@@ -152,7 +158,7 @@ fn response<'a>(payload: &'a Payload<'a>) -> Option<Said<'a>> {
     let id = payload.call_id.as_deref().or(payload.id.as_deref()).unwrap_or_default();
     let kind = &*payload.kind;
     if kind == "message" {
-        let text = joined(&payload.content);
+        let text = payload.content.text(Block::said);
         let typed = payload.role.as_deref() == Some("user") && text.starts_with("<user_shell_command>");
         return typed.then(|| Said::Prompt { id, text: format!("! {}", shell_command(&text)) });
     }
@@ -170,13 +176,4 @@ fn response<'a>(payload: &'a Payload<'a>) -> Option<Said<'a>> {
 fn shell_command(text: &str) -> &str {
     let inner = text.split_once("<command>").and_then(|(_, rest)| rest.split_once("</command>"));
     inner.map_or("", |(command, _)| command.trim())
-}
-
-fn joined(content: &Content<'_, Block<'_>>) -> String {
-    match content {
-        Content::Text(text) => text.to_string(),
-        Content::Blocks(blocks) => {
-            blocks.iter().filter_map(|block| block.text.as_deref()).collect::<Vec<_>>().join("\n\n")
-        }
-    }
 }
