@@ -18,8 +18,8 @@ use super::listen::Peer;
 use super::visitor::{PING, SILENCE, Sink, Source, Visitor, part};
 use super::{App, respond};
 use crate::contract::terminal::Close;
-use crate::contract::{ApiError, Call, Code, ErrorBody, Reply};
-use crate::model::Caller;
+use crate::contract::{ApiError, Call, ErrorBody, Reply};
+use crate::model::{Caller, Name};
 
 /// The longest message of a client: it says who it is, and no more.
 const MESSAGE: usize = 8 << 10;
@@ -46,38 +46,36 @@ async fn serve(socket: WebSocket, visitor: Visitor) {
     let (mut sink, mut source) = socket.split();
     let (code, reason) = match converse(&visitor, &mut sink, &mut source).await {
         Ok(()) => (Close::Going, String::new()),
-        Err(error) => (code_of(&error.code), error.message),
+        Err(refused) => refused,
     };
     part(&mut sink, &mut source, code, reason).await;
 }
 
-/// As with terminals.
-fn code_of(code: &str) -> Close {
-    let is = |known: Code| code == known.as_str();
-    match () {
-        () if is(Code::Unauthorized) => Close::Unauthorized,
-        () if is(Code::Forbidden) => Close::Forbidden,
-        // A name that is none is nobody's.
-        () if is(Code::NotFound) || is(Code::BadRequest) => Close::NotFound,
-        () if is(Code::ServiceUnavailable) => Close::Again,
-        () => Close::Failed,
-    }
+/// What it is closed with.
+type Refused = (Close, String);
+
+fn refused(error: ErrorBody) -> Refused {
+    (Close::of(&error.code), error.message)
 }
 
 /// Tells until the client goes, or may look no longer.
-async fn converse(visitor: &Visitor, sink: &mut Sink, source: &mut Source) -> Result<(), ErrorBody> {
-    let told = |error: ApiError| error.body(&[]);
-    let late = |_| told(ApiError::Unauthorized("nobody said who calls".to_owned()));
-    let caller = timeout(visitor.app.limits.login, visitor.told(source)).await.map_err(late)?.map_err(told)?;
+async fn converse(visitor: &Visitor, sink: &mut Sink, source: &mut Source) -> Result<(), Refused> {
+    let late = |_| (Close::Unauthorized, "nobody said who calls".to_owned());
+    let told = timeout(visitor.app.limits.login, visitor.told(source)).await.map_err(late)?;
+    let caller = told.map_err(|error| refused(error.body(&[])))?;
     let Some(caller) = caller else { return Ok(()) };
-    let mut feed = feed(visitor, caller).await?;
+    // A name that is none is nobody's.
+    visitor.name.parse::<Name>().map_err(|_| (Close::NotFound, "there is no such workspace".to_owned()))?;
+    let mut feed = feed(visitor, caller).await.map_err(refused)?;
     let mut pings = interval(PING);
     pings.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
         let message = tokio::select! {
+            biased;
+            () = visitor.app.shutdown.begun() => return Ok(()),
             next = feed.next() => match next {
                 Next::Frame(frame) => Message::Text(value(&frame.data.joined()).into()),
-                Next::Failed(error) => return Err(error),
+                Next::Failed(error) => return Err(refused(error)),
                 Next::Done(_) => return Ok(()),
             },
             said = source.next() => match said {

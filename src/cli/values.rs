@@ -2,12 +2,24 @@
 
 use std::time::Duration;
 
+use clap::builder::{PossibleValuesParser, TypedValueParser};
+
 use crate::model::Name;
 use crate::model::name::NameError;
 
 /// A workspace's name, also as `workspace/NAME`.
 pub(super) fn name(text: &str) -> Result<Name, NameError> {
     text.strip_prefix("workspace/").unwrap_or(text).parse()
+}
+
+/// One of some values, by its name; the others are told where it is none of them.
+pub(super) fn one_of<T: Copy + Send + Sync>(
+    all: &'static [T],
+    name: fn(T) -> &'static str,
+) -> impl TypedValueParser<Value = T> {
+    let found = move |given: String| all.iter().copied().find(|value| name(*value) == given);
+    PossibleValuesParser::new(all.iter().map(|value| name(*value)))
+        .try_map(move |given| found(given).ok_or("is none of them"))
 }
 
 /// A time span: `90`, `30s`, `5m`, `1h 30m`.

@@ -4,7 +4,7 @@ use jiff::Timestamp;
 
 use super::table::Table;
 use super::{age, line, lines, markdown};
-use crate::contract::sessions::{Message, MessageRole, Session, SessionState, ToolCall, ToolStatus};
+use crate::contract::sessions::{Message, MessageRole, Session, ToolCall, ToolStatus};
 
 /// Lines of what a tool was given or answered that are shown.
 const TOOL_LINES: usize = 12;
@@ -18,16 +18,6 @@ pub enum Style {
     Colored,
     /// As it was said.
     Plain,
-}
-
-/// What a session does, in one word.
-pub fn state(state: SessionState) -> &'static str {
-    match state {
-        SessionState::Working => "working",
-        SessionState::Waiting => "waiting",
-        SessionState::Idle => "idle",
-        SessionState::Unreadable => "unreadable",
-    }
 }
 
 /// Sessions, one a row; with the column that is put first, where there is one.
@@ -46,7 +36,7 @@ pub fn list<'a>(
         row.extend([
             line(&session.session_id),
             session.agent.name().to_owned(),
-            state(session.state).to_owned(),
+            session.state.name().to_owned(),
             session.message_count.to_string(),
             age(session.last_activity, now),
             session.terminal.as_deref().map_or_else(|| "-".to_owned(), line),

@@ -26,6 +26,7 @@ pub mod link;
 pub mod serve;
 pub mod sessions;
 mod socket;
+mod stat;
 pub mod terminals;
 pub mod tools;
 pub mod ttys;

@@ -13,6 +13,7 @@ mod procedures;
 mod raw;
 mod reference;
 mod rules;
+mod session_stream;
 mod sessions;
 mod socket;
 mod stall;

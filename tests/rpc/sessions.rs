@@ -50,14 +50,14 @@ async fn until(what: impl AsyncFn() -> bool) {
     tokio::time::timeout(Duration::from_secs(10), waiting).await.expect("it comes to be so");
 }
 
-fn tell(world: &World, changes: impl IntoIterator<Item = SessionChange>) {
+pub(crate) fn tell(world: &World, changes: impl IntoIterator<Item = SessionChange>) {
     for change in changes {
         world.told.send(change).expect("somebody follows");
     }
 }
 
 /// Two workspaces that tell of the same two sessions each.
-async fn two(world: &Arc<World>, api: &perry::api::Api) {
+pub(crate) async fn two(world: &Arc<World>, api: &perry::api::Api) {
     running(world, api, "a").await;
     running(world, api, "b").await;
     world.follow_sessions();

@@ -26,7 +26,12 @@ impl Socket {
 
     /// Asks for an upgrade with these headers; the status of a refusal.
     pub(crate) async fn with(agent: &Agent, headers: &[(&'static str, &str)]) -> Result<Self, u16> {
-        let mut request = format!("ws://{}/rpc", agent.address).into_client_request().expect("an address");
+        Self::at(agent, "/rpc", headers).await
+    }
+
+    /// The same of a path.
+    pub(crate) async fn at(agent: &Agent, path: &str, headers: &[(&'static str, &str)]) -> Result<Self, u16> {
+        let mut request = format!("ws://{}{path}", agent.address).into_client_request().expect("an address");
         for (name, value) in headers {
             request.headers_mut().insert(*name, value.parse().expect("a value"));
         }

@@ -127,7 +127,8 @@ fn any_cuts_of_a_log_give_what_it_gives_whole() {
         }
         assert_eq!(found(&mut life), expected, "{} with PERRY_SEED={seed}", fixture.name);
     }
-    assert!(done >= cuts * 9 / 10, "{done} cuts");
+    // Short logs cannot be cut as often as one likes.
+    assert!(done >= cuts.min(CUTS) * 9 / 10, "{done} cuts");
 }
 
 fn open_one(rng: &mut StdRng, at: &[usize], contents: &[Vec<u8>]) -> Option<usize> {

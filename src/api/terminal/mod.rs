@@ -51,16 +51,8 @@ impl Closing {
 
 impl From<ApiError> for Closing {
     fn from(error: ApiError) -> Self {
-        let code = match error {
-            ApiError::Unauthorized(_) => Close::Unauthorized,
-            ApiError::Forbidden(_) => Close::Forbidden,
-            ApiError::NotFound(_) => Close::NotFound,
-            ApiError::PreconditionFailed { .. } => Close::Going,
-            ApiError::Unavailable(_) => Close::Again,
-            _ => Close::Failed,
-        };
         let exit = matches!(error, ApiError::PreconditionFailed { .. }).then(|| Exit::gone(error.to_string()));
-        Self { code, reason: error.to_string(), exit }
+        Self { code: Close::of(error.code().as_str()), reason: error.to_string(), exit }
     }
 }
 

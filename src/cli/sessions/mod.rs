@@ -4,8 +4,6 @@ mod watch;
 
 use std::io::{self, IsTerminal};
 
-use clap::ValueEnum;
-
 use crate::client::Client;
 use crate::contract::sessions::{PAGE_MAX, SnippetPart};
 use crate::contract::{
@@ -34,8 +32,8 @@ pub(super) enum Sessions {
         #[command(flatten)]
         which: Which,
         /// Only those in this state.
-        #[arg(long, value_enum)]
-        state: Option<State>,
+        #[arg(long, value_parser = values::one_of(&SessionState::ALL, SessionState::name))]
+        state: Option<SessionState>,
         /// Print JSON.
         #[arg(long)]
         json: bool,
@@ -77,8 +75,8 @@ pub(super) enum Sessions {
         #[arg(short, long, value_name = "NAME", value_parser = values::name)]
         workspace: Option<Name>,
         /// Only in sessions of this agent.
-        #[arg(long, value_enum)]
-        agent: Option<Agent>,
+        #[arg(long, value_parser = values::one_of(&CodingAgent::ALL, CodingAgent::name))]
+        agent: Option<CodingAgent>,
         /// How many at most.
         #[arg(long, value_name = "N", default_value_t = 20)]
         limit: u32,
@@ -107,55 +105,8 @@ pub(super) struct Which {
     #[arg(value_parser = values::name)]
     name: Option<Name>,
     /// Only of this agent.
-    #[arg(long, value_enum)]
-    agent: Option<Agent>,
-}
-
-/// A [`CodingAgent`] as an argument.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Agent(CodingAgent);
-
-impl ValueEnum for Agent {
-    fn value_variants<'a>() -> &'a [Self] {
-        const ALL: [Agent; CodingAgent::ALL.len()] = {
-            let mut all = [Agent(CodingAgent::Claude); CodingAgent::ALL.len()];
-            let mut at = 0;
-            while at < all.len() {
-                all[at] = Agent(CodingAgent::ALL[at]);
-                at += 1;
-            }
-            all
-        };
-        &ALL
-    }
-
-    fn to_possible_value(&self) -> Option<clap::builder::PossibleValue> {
-        Some(clap::builder::PossibleValue::new(self.0.name()))
-    }
-}
-
-/// A [`SessionState`] as an argument.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub(super) enum State {
-    /// Its agent answers or runs a tool.
-    Working,
-    /// Its agent waits for a person.
-    Waiting,
-    /// No process of it lives.
-    Idle,
-    /// What it is written in is not understood.
-    Unreadable,
-}
-
-impl From<State> for SessionState {
-    fn from(state: State) -> Self {
-        match state {
-            State::Working => Self::Working,
-            State::Waiting => Self::Waiting,
-            State::Idle => Self::Idle,
-            State::Unreadable => Self::Unreadable,
-        }
-    }
+    #[arg(long, value_parser = values::one_of(&CodingAgent::ALL, CodingAgent::name))]
+    agent: Option<CodingAgent>,
 }
 
 impl Sessions {
@@ -170,7 +121,6 @@ impl Sessions {
             }
             Self::Watch { name, session, json } => watch::watch(context, &client, name, session, json).await,
             Self::Search { query, workspace, agent, limit, json } => {
-                let agent = agent.map(|agent| agent.0);
                 let input =
                     SearchInput { query: query.join(" "), workspace_name: workspace, agent, limit: Some(limit) };
                 search(context, &client, &input, json).await
@@ -183,8 +133,8 @@ impl Sessions {
     }
 }
 
-async fn list(context: &Context, client: &Client, which: Which, state: Option<State>, json: bool) -> Outcome {
-    let sessions = every(client, &which, state.map(SessionState::from)).await?;
+async fn list(context: &Context, client: &Client, which: Which, state: Option<SessionState>, json: bool) -> Outcome {
+    let sessions = every(client, &which, state).await?;
     context.print(&match json {
         true => format::json(&sessions)?,
         false => {
@@ -206,8 +156,7 @@ async fn every(client: &Client, which: &Which, state: Option<SessionState>) -> R
             last_activity: last.session.last_activity,
             session_id: last.session.session_id.clone(),
         });
-        let agent = which.agent.map(|agent| agent.0);
-        let input = SessionsInput { workspace_name: which.name.clone(), agent, state, after, limit: None };
+        let input = SessionsInput { workspace_name: which.name.clone(), agent: which.agent, state, after, limit: None };
         let page = client.list_sessions(&input).await?;
         if page.is_empty() {
             return Ok(all);
@@ -302,7 +251,7 @@ fn headline(info: &SessionInfo) -> String {
         shown::line(&session.title),
         session.agent.name(),
         info.workspace_name,
-        transcript::state(session.state),
+        session.state.name(),
         shown::line(&session.reason),
         terminal.unwrap_or_default(),
     )

@@ -61,6 +61,11 @@ impl CodingAgent {
         }
     }
 
+    /// The one that people call so.
+    pub fn named(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|agent| agent.name() == name)
+    }
+
     /// The command that goes on with a session, in its folder.
     pub fn resume(self, session: &str) -> Vec<String> {
         let words: &[&str] = match self {
@@ -88,6 +93,21 @@ pub enum SessionState {
     Idle,
     /// What it is written in is not understood.
     Unreadable,
+}
+
+impl SessionState {
+    /// All of them.
+    pub const ALL: [Self; 4] = [Self::Working, Self::Waiting, Self::Idle, Self::Unreadable];
+
+    /// In a word.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Working => "working",
+            Self::Waiting => "waiting",
+            Self::Idle => "idle",
+            Self::Unreadable => "unreadable",
+        }
+    }
 }
 
 /// Who said something.

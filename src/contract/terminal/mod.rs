@@ -10,6 +10,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use ts_rs::TS;
 
+use super::Code;
 use crate::model::{Name, Secret};
 
 pub use self::frames::{ClientFrame, FrameError, ServerFrame, put_frame, take_frame};
@@ -55,6 +56,18 @@ pub enum Close {
 }
 
 impl Close {
+    /// What a connection is closed with that an error of this code ended.
+    pub fn of(code: &str) -> Self {
+        const KNOWN: [(Code, Close); 5] = [
+            (Code::Unauthorized, Close::Unauthorized),
+            (Code::Forbidden, Close::Forbidden),
+            (Code::NotFound, Close::NotFound),
+            (Code::PreconditionFailed, Close::Going),
+            (Code::ServiceUnavailable, Close::Again),
+        ];
+        KNOWN.iter().find(|(known, _)| known.as_str() == code).map_or(Self::Failed, |(_, close)| *close)
+    }
+
     /// The code.
     pub fn code(self) -> u16 {
         self as u16

@@ -7,6 +7,8 @@ use nix::errno::Errno;
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
+use crate::worker::stat::Stat;
+
 /// A living process other than PID 1.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Process {
@@ -35,31 +37,19 @@ pub(super) fn all(proc: &Path) -> Vec<Process> {
     let Ok(entries) = fs::read_dir(proc) else { return Vec::new() };
     let look = |entry: fs::DirEntry| {
         let pid: i32 = entry.file_name().to_str()?.parse().ok()?;
-        let (name, state, terminal) = parse_stat(&fs::read_to_string(entry.path().join("stat")).ok()?)?;
-        if pid == 1 || state == 'Z' || state == 'X' {
+        let stat = Stat::parse(&fs::read_to_string(entry.path().join("stat")).ok()?)?;
+        if pid == 1 || stat.has_ended {
             return None;
         }
         let nested = fs::read_link(entry.path().join("ns/pid")).ok() != own;
-        // The kernel cuts names at 15 characters.
-        let kind = match name.as_str() {
+        let kind = match stat.name.as_str() {
             _ if nested => Kind::Nested,
             "containerd" | "containerd-shim" => Kind::Containerd,
             _ => Kind::Own,
         };
-        Some(Process { pid, kind, terminal })
+        Some(Process { pid, kind, terminal: stat.terminal != 0 })
     };
     entries.flatten().filter_map(look).collect()
-}
-
-/// Name, state and whether there is a terminal, of a line of /proc/PID/stat. The name may hold anything, brackets
-/// included.
-fn parse_stat(stat: &str) -> Option<(String, char, bool)> {
-    let (front, back) = stat.rsplit_once(')')?;
-    let name = front.split_once('(')?.1.to_owned();
-    let mut fields = back.split_whitespace();
-    let state = fields.next()?.chars().next()?;
-    let terminal = fields.nth(3)? != "0";
-    Some((name, state, terminal))
 }
 
 /// Sends a signal; whoever has ended meanwhile did not need it.
@@ -77,14 +67,6 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_name_may_hold_brackets_and_blanks() {
-        let line = |name: &str, tty: u32| format!("12 ({name}) S 1 12 12 {tty} -1 4194560");
-        assert_eq!(parse_stat(&line("a) S (b", 0)), Some(("a) S (b".into(), 'S', false)));
-        assert_eq!(parse_stat(&line("bash", 34816)), Some(("bash".into(), 'S', true)));
-        assert_eq!(parse_stat("12 bash S"), None);
-    }
-
-    #[test]
     fn containers_inside_are_told_from_the_workspace_by_their_namespace() {
         let folder = tempfile::tempdir().expect("a folder");
         let proc = folder.path();
@@ -96,7 +78,8 @@ mod tests {
             (8, "dead", 'Z', "pid:[1]"),
         ] {
             fs::create_dir_all(proc.join(format!("{pid}/ns"))).expect("made");
-            fs::write(proc.join(format!("{pid}/stat")), format!("{pid} ({name}) {state} 1 5 5 0 -1")).expect("written");
+            let stat = format!("{pid} ({name}) {state} 1 5 5 0 -1 {}", "0 ".repeat(20));
+            fs::write(proc.join(format!("{pid}/stat")), stat).expect("written");
             std::os::unix::fs::symlink(space, proc.join(format!("{pid}/ns/pid"))).expect("linked");
         }
         fs::create_dir(proc.join("self")).expect("made");

@@ -66,8 +66,8 @@ impl Request {
                 "--tools" if *verb == "messages" => request.tools = ToolDetail::Whole,
                 "--agent" if *verb == "messages" => {
                     let (name, more) = rest.split_first().ok_or("--agent needs a name")?;
-                    let found = CodingAgent::ALL.into_iter().find(|agent| agent.name() == *name);
-                    request.agent = Some(found.ok_or_else(|| format!("{name} is no agent that is known"))?);
+                    request.agent =
+                        Some(CodingAgent::named(name).ok_or_else(|| format!("{name} is no agent that is known"))?);
                     rest = more;
                 }
                 word if !word.starts_with('-') && *verb == "messages" && request.session.is_none() => {
