@@ -119,6 +119,11 @@ impl Known {
         if self.sessions.len() >= SESSIONS && !self.sessions.contains_key(&key) {
             return Vec::new();
         }
+        let known = self.sessions.get(&key);
+        // What was read of it once is more than its number of messages now.
+        if session.is_counted_only() && known.is_some_and(|known| !known.session.is_counted_only()) {
+            return Vec::new();
+        }
         let first = self.unconfirmed.remove(&key);
         let info = SessionInfo { workspace_name: self.name.clone(), session, stale: false };
         let before = self.sessions.insert(key, info.clone());

@@ -87,7 +87,9 @@ impl Inner {
     }
 
     fn hear(&self, uid: &Uid, name: &Name, change: SessionChange, lessons: &Lessons) {
-        if let SessionChange::Upserted { session, news } = &change {
+        if let SessionChange::Upserted { session, news } = &change
+            && !session.is_counted_only()
+        {
             lessons.changed(session.clone(), news);
         }
         for frame in self.tell(|aggregate| aggregate.take(uid, name, change)) {

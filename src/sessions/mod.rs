@@ -8,6 +8,7 @@ mod aggregate;
 mod follow;
 mod learn;
 mod query;
+mod rank;
 mod texts;
 
 use std::collections::BTreeMap;

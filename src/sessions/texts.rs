@@ -8,8 +8,9 @@ use std::path::Path;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use rusqlite::{Connection, OpenFlags, OptionalExtension, params};
+use rusqlite::{Connection, OpenFlags, OptionalExtension, Rows, params};
 
+use super::rank::{self, Best, MARKS};
 use crate::contract::sessions::{CodingAgent, Session, SnippetPart};
 use crate::model::{Name, Uid};
 
@@ -17,14 +18,12 @@ use crate::model::{Name, Uid};
 const FORM: &str = "1";
 /// Messages of a session at most that are indexed: their numbers are the lower bits of a row's.
 const MESSAGES: i64 = 1 << 24;
-/// Of matches so many are ranked, the latest: to rank them all takes long where a word is everywhere.
-const RANKED: i64 = 5000;
-/// Words around a match.
-const AROUND: i64 = 16;
+/// Of matches so many are ranked, and so many bytes of them, the latest: to rank them all takes long where a word is
+/// everywhere.
+const RANKED: i64 = 2000;
+const RANKED_BYTES: usize = 4 << 20;
 /// How long a writer is waited for.
 const BUSY: Duration = Duration::from_secs(5);
-/// What marks a match in what SQLite gives; a text that has these itself loses them.
-const MARKS: [char; 2] = ['\u{1}', '\u{2}'];
 
 /// Why the file cannot be used.
 #[derive(Debug, thiserror::Error)]
@@ -208,25 +207,27 @@ impl Texts {
         let reader = self.reader();
         // Numbers of sessions are few: what is not wanted is left out before anything is ranked.
         let numbers = only.map(|only| numbers(&reader, only)).transpose()?;
-        let within = numbers.map_or(String::new(), |numbers| format!("AND rowid / {MESSAGES} IN ({numbers})"));
+        let within = numbers.map_or(String::new(), |numbers| format!("AND f.rowid / {MESSAGES} IN ({numbers})"));
         let [begin, end] = MARKS;
         let text = format!(
-            "SELECT s.key, f.rowid % {MESSAGES}, f.snippet FROM (
-                 SELECT rowid, bm25(said) AS rank, snippet(said, 0, '{begin}', '{end}', '…', {AROUND}) AS snippet
-                 FROM said WHERE said MATCH ?1 AND rowid IN (
-                     SELECT rowid FROM (
-                         SELECT rowid, bm25(said) AS rank FROM said WHERE said MATCH ?1 {within}
-                         ORDER BY rowid DESC LIMIT {RANKED})
-                     ORDER BY rank LIMIT ?2)
-             ) f JOIN session s ON s.number = f.rowid / {MESSAGES} ORDER BY f.rank"
+            "SELECT s.key, f.rowid % {MESSAGES}, highlight(said, 0, '{begin}', '{end}')
+             FROM said f CROSS JOIN session s ON s.number = f.rowid / {MESSAGES}
+             WHERE said MATCH ?1 {within} ORDER BY f.rowid DESC LIMIT {RANKED}"
         );
         let mut statement = reader.prepare_cached(&text)?;
-        let rows = statement.query_map(params![query, limit], |row| {
-            let snippet: String = row.get(2)?;
-            Ok(Found { key: row.get(0)?, index: row.get(1)?, snippet: parts(&snippet) })
-        })?;
-        Ok(rows.collect::<rusqlite::Result<_>>()?)
+        Ok(ranked(statement.query([query])?, limit)?)
     }
+}
+
+/// The best of what was found, which is key, index and text with its matches marked.
+fn ranked(mut rows: Rows<'_>, limit: u32) -> rusqlite::Result<Vec<Found>> {
+    let (mut best, mut bytes) = (Best::new(limit as usize), 0);
+    while let Some(row) = rows.next()?.filter(|_| bytes < RANKED_BYTES) {
+        let (key, index, marked) = (row.get_ref(0)?.as_str()?, row.get(1)?, row.get_ref(2)?.as_str()?);
+        bytes += marked.len();
+        best.offer(rank::score(marked), || Found { key: key.to_owned(), index, snippet: rank::snippet(marked) });
+    }
+    Ok(best.into_hits().collect())
 }
 
 /// Makes the file where it is not there, for its owner alone; what SQLite puts beside it has the same rights.
@@ -258,17 +259,4 @@ fn numbers(connection: &Connection, keys: &BTreeSet<String>) -> rusqlite::Result
         }
     }
     Ok(numbers.join(","))
-}
-
-/// A snippet, apart at its marks.
-fn parts(snippet: &str) -> Vec<SnippetPart> {
-    let mut parts = Vec::new();
-    let mut is_match = false;
-    for piece in snippet.split(MARKS) {
-        if !piece.is_empty() {
-            parts.push(SnippetPart { text: piece.to_owned(), is_match });
-        }
-        is_match = !is_match;
-    }
-    parts
 }

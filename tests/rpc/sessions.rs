@@ -5,7 +5,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures::StreamExt as _;
-use perry::contract::sessions::{CodingAgent, MessageNews, SessionChange, SessionFrame, SessionPlace, SessionState};
+use perry::contract::sessions::{
+    CodingAgent, MessageNews, Session, SessionChange, SessionFrame, SessionPlace, SessionState,
+};
 use perry::contract::*;
 use perry::model::{Caller, Role};
 
@@ -185,6 +187,30 @@ async fn what_was_said_is_found_ranked_and_only_by_those_who_may_see_it() {
     for wrong in ["", "  \"", &"x".repeat(1001)] {
         assert_eq!(code(api.search_sessions(&call(), search(wrong)).await), Code::BadRequest, "{wrong}");
     }
+}
+
+#[tokio::test]
+async fn a_session_that_is_only_counted_is_listed_and_never_takes_the_place_of_one_that_was_read() {
+    let (world, api) = world();
+    two(&world, &api).await;
+    let counted =
+        |id: &str| Session { revision: String::new(), message_count: 99, ..session(CodingAgent::Claude, id, 4) };
+    tell(&world, [SessionChange::Reset, upserted(counted("one"), Vec::new()), upserted(counted("three"), Vec::new())]);
+    let counts = async || {
+        let all = api.list_sessions(&call(), SessionsInput { workspace_name: Some(name("a")), ..sessions() }).await;
+        let all = all.expect("a list").into_iter().map(|info| (info.session.session_id, info.session.message_count));
+        all.collect::<std::collections::BTreeMap<_, _>>()
+    };
+    let is = |expected: &[(&str, u32)]| expected.iter().map(|(id, count)| ((*id).to_owned(), *count)).collect();
+    until(async || counts().await == is(&[("one", 4), ("two", 2), ("three", 99)])).await;
+    // Its messages are not asked for before they are read.
+    let found = async |words: &str| api.search_sessions(&call(), search(words)).await.expect("searched").len();
+    until(async || found("answer one").await == 4).await;
+    let read = |id, count| upserted(session(CodingAgent::Claude, id, count), Vec::new());
+    assert_eq!(found("answer three").await, 0);
+    tell(&world, [read("one", 4), read("three", 4), SessionChange::Bookmark]);
+    until(async || counts().await == is(&[("one", 4), ("three", 4)])).await;
+    until(async || found("answer three").await == 4).await;
 }
 
 #[test]

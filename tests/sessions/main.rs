@@ -2,6 +2,7 @@
 
 #[path = "../../fuzz/checks/sessions.rs"]
 mod check;
+mod counted;
 mod fixtures;
 mod hostile;
 mod kin;

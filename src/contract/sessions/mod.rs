@@ -221,8 +221,15 @@ pub struct Session {
     pub terminal: Option<String>,
     /// The command that goes on with it, in `projectPath`.
     pub resume: Vec<String>,
-    /// Another text where any message differs.
+    /// Another text where any message differs; empty as long as they are counted and not read.
     pub revision: String,
+}
+
+impl Session {
+    /// Whether its messages are counted, and not read yet.
+    pub fn is_counted_only(&self) -> bool {
+        self.revision.is_empty()
+    }
 }
 
 /// A session of a workspace.

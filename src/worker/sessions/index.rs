@@ -175,7 +175,7 @@ fn session(agent: CodingAgent, entry: &Entry, terminals: &BTreeMap<String, Strin
         reason: entry.verdict.reason.clone(),
         terminal: entry.verdict.tty.as_ref().and_then(|tty| terminals.get(tty)).cloned(),
         resume: agent.resume(id),
-        revision: format!("{revision:016x}"),
+        revision: revision.map(|revision| format!("{revision:016x}")).unwrap_or_default(),
     }
 }
 

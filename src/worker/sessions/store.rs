@@ -62,8 +62,8 @@ pub struct Summary {
     pub cwd: Option<String>,
     /// How far it is.
     pub turn: Turn,
-    /// Another one where any message differs.
-    pub revision: u64,
+    /// Another one where any message differs; none as long as they are counted and not read.
+    pub revision: Option<u64>,
     /// Why it cannot be read, where it cannot.
     pub problem: Option<String>,
     /// The file that its process writes.

@@ -7,7 +7,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 use super::store::{Changes, More, ReadError, Store, Summary, Turn, Update, Wanted, Watched};
-use super::talk::{News, Talk};
+use super::talk::{Millis, News, Talk};
 use crate::contract::sessions::{CodingAgent, Message};
 use kept::Kept;
 
@@ -44,6 +44,15 @@ pub(super) trait Keeper: Send {
     /// # Errors
     /// In words, why it cannot be read.
     fn list(&mut self) -> Result<Option<Listed>, String>;
+
+    /// Of each session how many messages there are, and when the latest one was begun, as far as that is told without
+    /// reading them.
+    ///
+    /// # Errors
+    /// In words, why it cannot be read.
+    fn outline(&mut self) -> Result<BTreeMap<String, (u32, Millis)>, String> {
+        Ok(BTreeMap::new())
+    }
 
     /// Conversations.
     ///
@@ -87,12 +96,14 @@ impl Keepers {
         }
     }
 
-    /// Looks at each; what is new of messages, and what cannot be read.
-    fn look_at_all(&mut self, anew: bool) -> (BTreeMap<String, Vec<News>>, BTreeMap<String, Summary>) {
+    /// Looks at each; what is new of messages, what cannot be read, and whether there is more to read.
+    fn look_at_all(&mut self, anew: bool) -> (BTreeMap<String, Vec<News>>, BTreeMap<String, Summary>, More) {
+        let mut more = More::Nothing;
         let (mut news, mut problems) = (BTreeMap::<String, Vec<News>>::new(), BTreeMap::new());
         for (path, kept) in &mut self.kept {
             match kept.look(path, anew) {
-                Ok(told) => {
+                Ok((told, left)) => {
+                    more = more.max(left);
                     for (id, told) in told {
                         news.entry(id).or_insert(told);
                     }
@@ -103,7 +114,7 @@ impl Keepers {
                 }
             }
         }
-        (news, problems)
+        (news, problems, more)
     }
 }
 
@@ -119,7 +130,7 @@ fn unreadable(path: &Path, problem: String) -> Summary {
         last: since.and_then(|since| i64::try_from(since.as_millis()).ok()).unwrap_or(0),
         cwd: None,
         turn: Turn::Ended,
-        revision: 0,
+        revision: Some(0),
         problem: Some(problem),
         file: path.to_owned(),
     }
@@ -136,7 +147,7 @@ impl Store for Keepers {
 
     fn look(&mut self, changes: &Changes, tell: &mut dyn FnMut(Update)) -> More {
         self.find();
-        let (mut news, mut now) = self.look_at_all(*changes == Changes::Everything);
+        let (mut news, mut now, more) = self.look_at_all(*changes == Changes::Everything);
         for (_, kept) in self.kept.iter().rev() {
             now.extend(kept.summaries());
         }
@@ -150,7 +161,7 @@ impl Store for Keepers {
             }
         }
         self.told = now;
-        More::Nothing
+        more
     }
 
     fn messages(&mut self, session: &str, wanted: &Wanted) -> Result<Vec<Message>, ReadError> {

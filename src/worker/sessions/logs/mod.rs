@@ -20,8 +20,9 @@ use reading::Unit;
 use titles::Titles;
 use tree::Tree;
 
-/// Bytes of all conversations that are held ready to go on; others are read from the cache when they are needed.
-const READY: usize = 4 << 20;
+/// Bytes of all conversations that are held ready to go on, where it is more than one; others are read from the cache when
+/// they are needed.
+const READY: usize = 1 << 20;
 
 /// Bytes that are read in one look; the rest is left for the next one.
 const AT_ONCE: u64 = 32 << 20;
@@ -48,7 +49,8 @@ pub struct Logs {
     doubted: BTreeSet<String>,
     /// Bytes that all conversations take that are ready to go on.
     ready: usize,
-    looks: u64,
+    /// How often conversations were used.
+    uses: u64,
     /// Bytes that were read.
     read: u64,
 }
@@ -71,7 +73,7 @@ impl Logs {
             due: BTreeSet::new(),
             doubted: BTreeSet::new(),
             ready: 0,
-            looks: 0,
+            uses: 0,
             read: 0,
         };
         logs.warm_up();
@@ -151,7 +153,8 @@ impl Logs {
             self.composed.insert(name.to_owned());
         }
         let mut unit = self.units.remove(name).unwrap_or_default();
-        unit.used = self.looks;
+        self.uses += 1;
+        unit.used = self.uses;
         let before = unit.footprint();
         let saved = || self.cache.as_ref()?.body(self.format.agent(), name);
         self.read += unit.follow(self.format, &self.tree, parts, saved);
@@ -181,7 +184,8 @@ impl Logs {
     /// Makes sure that the records of a conversation can be found.
     fn make_ready(&mut self, name: &str) {
         let Some(unit) = self.units.get_mut(name) else { return };
-        unit.used = self.looks;
+        self.uses += 1;
+        unit.used = self.uses;
         let before = unit.footprint();
         let saved = || self.cache.as_ref()?.body(self.format.agent(), name);
         unit.make_ready(self.format, &self.tree, saved);
@@ -243,8 +247,17 @@ impl Logs {
         if let Some(problem) = &unit.kept.problem {
             let last = i64::try_from(unit.kept.mark.map_or(0, |mark| mark.modified / 1_000_000)).unwrap_or(0);
             let (title, problem) = (stem(path), Some(problem.clone()));
-            let empty =
-                Summary { id, title, count: 0, last, cwd: None, turn: Default::default(), revision: 0, problem, file };
+            let empty = Summary {
+                id,
+                title,
+                count: 0,
+                last,
+                cwd: None,
+                turn: Default::default(),
+                revision: Some(0),
+                problem,
+                file,
+            };
             return Some(empty);
         }
         let kept = &unit.kept;
@@ -264,7 +277,7 @@ impl Logs {
             last: kept.last,
             cwd,
             turn: kept.turn,
-            revision: kept.revision,
+            revision: Some(kept.revision),
             problem: None,
             file,
         })
@@ -292,7 +305,7 @@ impl Logs {
         }
     }
 
-    /// Puts away what was not used for longest, where all takes too much.
+    /// Puts away what was not used for longest, where all takes too much; not the one that was used last.
     fn put_away(&mut self) {
         if self.ready <= READY {
             return;
@@ -305,6 +318,7 @@ impl Logs {
             }
         }
         ready.sort();
+        ready.pop();
         for (_, footprint, name) in ready {
             // Half of it, so that this is not done at once again.
             if self.ready <= READY / 2 {
@@ -341,7 +355,6 @@ impl Store for Logs {
     }
 
     fn look(&mut self, changes: &Changes, tell: &mut dyn FnMut(Update)) -> More {
-        self.looks += 1;
         let (affected, aside) = self.affected(changes);
         if aside || *changes == Changes::Everything {
             self.read_asides();

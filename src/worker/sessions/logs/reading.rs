@@ -70,7 +70,7 @@ pub(super) struct Unit {
     news: Vec<News>,
     /// Since it was written down.
     pub(super) changed: bool,
-    /// In which look it was used last.
+    /// After how many uses of others it was used last.
     pub(super) used: u64,
     /// The session that it was told as.
     pub(super) told: Option<String>,

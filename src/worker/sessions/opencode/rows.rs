@@ -68,6 +68,11 @@ impl Keeper for Rows {
         Ok(Some(Listed { found, touched }))
     }
 
+    fn outline(&mut self) -> Result<BTreeMap<String, (u32, Millis)>, String> {
+        let Some(connection) = self.database.connection().map_err(text)? else { return Ok(BTreeMap::new()) };
+        outline(connection).map_err(text)
+    }
+
     fn talks(&mut self, sessions: &[&Found]) -> Result<BTreeMap<String, Talk>, String> {
         let Some(connection) = self.database.connection().map_err(text)? else { return Ok(BTreeMap::new()) };
         let ids: Vec<&str> = sessions.iter().map(|found| found.id.as_str()).collect();
@@ -110,6 +115,14 @@ fn touched(connection: &Connection, since: (i64, Millis), event: i64) -> rusqlit
         }
         _ => Ok(None),
     }
+}
+
+/// What an index tells without the messages.
+fn outline(connection: &Connection) -> rusqlite::Result<BTreeMap<String, (u32, Millis)>> {
+    let query = "SELECT session_id, count(*), max(time_created) FROM message GROUP BY session_id";
+    let mut statement = connection.prepare_cached(query)?;
+    let rows = statement.query_map([], |row| Ok((row.get(0)?, (row.get(1)?, row.get(2)?))))?;
+    rows.collect()
 }
 
 fn messages(connection: &Connection, sessions: &[&str]) -> rusqlite::Result<BTreeMap<String, Vec<Message>>> {
