@@ -13,7 +13,7 @@ use super::formats::{self, Home};
 use super::logs::Logs;
 use super::processes::{self, Process};
 use super::state::{self, Claims, Verdict};
-use super::store::{Changes, More, ReadError, Store, Summary, Update, Wanted, Watched};
+use super::store::{Changes, More, ReadError, Store, Summary, Update, Wanted, Watched, print_of};
 use super::talk::{Millis, News};
 use super::{goose, opencode};
 use crate::contract::sessions::{CodingAgent, Message, MessageNews, Session, SessionChange};
@@ -40,7 +40,8 @@ type Key = (CodingAgent, String);
 struct Entry {
     summary: Summary,
     verdict: Verdict,
-    told: Option<Session>,
+    /// What was told of it last.
+    told: Option<u64>,
 }
 
 /// All sessions. See the module.
@@ -124,8 +125,9 @@ impl Index {
         for (key, entry) in &mut self.entries {
             let session = session(key.0, entry, &terminals);
             let news = touched.remove(key).unwrap_or_default();
-            if entry.told.as_ref() != Some(&session) || !news.is_empty() {
-                entry.told = Some(session.clone());
+            let print = Some(print_of(&session));
+            if entry.told != print || !news.is_empty() {
+                entry.told = print;
                 tell(SessionChange::Upserted { session, news: news.into_iter().map(told).collect() });
             }
         }
@@ -133,7 +135,9 @@ impl Index {
 
     /// All sessions, those that went on last first.
     pub fn list(&self) -> Vec<Session> {
-        let mut sessions: Vec<Session> = self.entries.values().filter_map(|entry| entry.told.clone()).collect();
+        let terminals = ttys::all(&self.places.ttys);
+        let told = self.entries.iter().filter(|(_, entry)| entry.told.is_some());
+        let mut sessions: Vec<Session> = told.map(|((agent, _), entry)| session(*agent, entry, &terminals)).collect();
         sessions.sort_by(|one, other| {
             other.last_activity.cmp(&one.last_activity).then_with(|| one.session_id.cmp(&other.session_id))
         });

@@ -1,6 +1,7 @@
 //! What all stores of sessions have in common, however an agent keeps them.
 
 use std::collections::BTreeSet;
+use std::hash::{DefaultHasher, Hash, Hasher};
 use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
@@ -48,7 +49,7 @@ pub enum Turn {
 }
 
 /// A session as its store knows it: everything but what its process does.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Summary {
     /// The agent's id of it.
     pub id: String,
@@ -145,6 +146,13 @@ pub trait Store: Send {
 
     /// Writes down what was learnt, so that it need not be read again.
     fn save(&mut self) {}
+}
+
+/// What tells whether something that was told has changed, in less room than it takes.
+pub fn print_of(told: &impl Hash) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    told.hash(&mut hasher);
+    hasher.finish()
 }
 
 /// How far a conversation is.

@@ -13,8 +13,8 @@ use std::time::SystemTime;
 
 use super::cache::Cache;
 use super::formats::{Asides, Files, Format, Home, Place};
-use super::store::{Changes, More, ReadError, Store, Summary, Update, Wanted, Watched};
-use super::talk::News;
+use super::store::{Changes, More, ReadError, Store, Summary, Update, Wanted, Watched, print_of};
+use super::talk::{Millis, News};
 use crate::contract::sessions::{CodingAgent, Message};
 use reading::Unit;
 use titles::Titles;
@@ -27,17 +27,25 @@ const READY: usize = 1 << 20;
 /// Bytes that are read in one look; the rest is left for the next one.
 const AT_ONCE: u64 = 32 << 20;
 
+/// What was told of a session.
+struct Told {
+    /// Of which conversation.
+    unit: String,
+    last: Millis,
+    print: u64,
+}
+
 /// The sessions of one agent. See the module.
 pub struct Logs {
     format: &'static dyn Format,
     tree: Tree,
     units: BTreeMap<String, Unit>,
     /// Which files are of which conversation.
-    files: BTreeMap<String, BTreeSet<PathBuf>>,
+    files: BTreeMap<String, Vec<PathBuf>>,
     asides: Asides,
     titles: Titles,
-    /// What was told of each session, and of which conversation.
-    told: BTreeMap<String, (String, Summary)>,
+    /// What was told of each session.
+    told: BTreeMap<String, Told>,
     /// Conversations that consist of several files, which may be those of another one.
     composed: BTreeSet<String>,
     /// Conversations of sessions that are told of another one.
@@ -101,10 +109,10 @@ impl Logs {
             match self.format.place(&path) {
                 Place::Log { unit, .. } | Place::Document { unit } => {
                     let files = self.files.entry(unit.clone()).or_default();
-                    match self.tree.has(&path) {
-                        true => files.insert(path.clone()),
-                        false => files.remove(&path),
-                    };
+                    files.retain(|file| *file != path);
+                    if self.tree.has(&path) {
+                        files.push(path.clone());
+                    }
                     units.insert(unit);
                     units.extend(self.standing_on(&path));
                 }
@@ -210,16 +218,17 @@ impl Logs {
         }
         let was_shadowed = self.shadowed.remove(name);
         let Some(summary) = summary else { return };
+        let now = Told { unit: name.to_owned(), last: summary.last, print: print_of(&summary) };
         match self.told.get(&summary.id) {
             // Of two logs of one session the one that went on later counts.
-            Some((other, known)) if other != name && known.last >= summary.last => {
+            Some(known) if known.unit != name && known.last >= summary.last => {
                 self.shadowed.insert(name.to_owned());
                 return;
             }
-            Some((other, known)) if other == name && *known == summary && news.is_empty() => return,
+            Some(known) if known.unit == name && known.print == now.print && news.is_empty() => return,
             _ => {}
         }
-        if let Some((other, _)) = self.told.insert(summary.id.clone(), (name.to_owned(), summary.clone()))
+        if let Some(other) = self.told.insert(summary.id.clone(), now).map(|told| told.unit)
             && other != name
         {
             self.units.get_mut(&other).map(|unit| unit.told.take());
@@ -386,7 +395,7 @@ impl Store for Logs {
     }
 
     fn messages(&mut self, session: &str, wanted: &Wanted) -> Result<Vec<Message>, ReadError> {
-        let name = self.told.get(session).map(|(name, _)| name.clone()).ok_or(ReadError::Unknown)?;
+        let name = self.told.get(session).map(|told| told.unit.clone()).ok_or(ReadError::Unknown)?;
         self.make_ready(&name);
         let unit = self.units.get(&name).ok_or(ReadError::Unknown)?;
         let found = unit.messages(self.format, &self.tree, wanted);
