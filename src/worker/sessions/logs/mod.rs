@@ -22,7 +22,7 @@ use tree::Tree;
 
 /// Bytes of all conversations that are held ready to go on, where it is more than one; others are read from the cache when
 /// they are needed.
-const READY: usize = 1 << 20;
+const READY: usize = 512 << 10;
 
 /// Bytes that are read in one look; the rest is left for the next one.
 const AT_ONCE: u64 = 32 << 20;
