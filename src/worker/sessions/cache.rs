@@ -14,7 +14,7 @@ use crate::contract::sessions::CodingAgent;
 /// How long another process that writes is waited for.
 const BUSY: Duration = Duration::from_secs(2);
 /// The form of what is written down.
-const FORM: &str = concat!(env!("CARGO_PKG_VERSION"), "/3");
+const FORM: &str = concat!(env!("CARGO_PKG_VERSION"), "/4");
 
 /// A cache in a file.
 pub struct Cache(Mutex<Connection>);

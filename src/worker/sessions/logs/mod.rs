@@ -1,7 +1,9 @@
 //! [`Logs`]: the sessions of an agent that writes files: it knows which file belongs to which conversation, and reads of each
 //! only what is new.
 
+mod kept;
 mod reading;
+mod telling;
 mod titles;
 mod tree;
 
@@ -13,10 +15,12 @@ use std::time::SystemTime;
 
 use super::cache::Cache;
 use super::formats::{Asides, Files, Format, Home, Place};
-use super::store::{Changes, More, ReadError, Store, Summary, Update, Wanted, Watched, print_of};
-use super::talk::{Millis, News};
+use super::store::{Changes, More, ReadError, Store, Summary, Update, Wanted, Watched};
+use super::talk::News;
 use crate::contract::sessions::{CodingAgent, Message};
+use kept::Around;
 use reading::Unit;
+use telling::Telling;
 use titles::Titles;
 use tree::Tree;
 
@@ -27,14 +31,6 @@ const READY: usize = 512 << 10;
 /// Bytes that are read in one look; the rest is left for the next one.
 const AT_ONCE: u64 = 32 << 20;
 
-/// What was told of a session.
-struct Told {
-    /// Of which conversation.
-    unit: String,
-    last: Millis,
-    print: u64,
-}
-
 /// The sessions of one agent. See the module.
 pub struct Logs {
     format: &'static dyn Format,
@@ -44,12 +40,9 @@ pub struct Logs {
     files: BTreeMap<String, Vec<PathBuf>>,
     asides: Asides,
     titles: Titles,
-    /// What was told of each session.
-    told: BTreeMap<String, Told>,
+    telling: Telling,
     /// Conversations that consist of several files, which may be those of another one.
     composed: BTreeSet<String>,
-    /// Conversations of sessions that are told of another one.
-    shadowed: BTreeSet<String>,
     cache: Option<Arc<Cache>>,
     /// Conversations that are still to be looked at, the newest first.
     due: BTreeSet<(Reverse<Option<SystemTime>>, String)>,
@@ -74,9 +67,8 @@ impl Logs {
             files: BTreeMap::new(),
             asides: Asides::default(),
             titles: Titles::default(),
-            told: BTreeMap::new(),
+            telling: Telling::default(),
             composed: BTreeSet::new(),
-            shadowed: BTreeSet::new(),
             cache,
             due: BTreeSet::new(),
             doubted: BTreeSet::new(),
@@ -210,107 +202,40 @@ impl Logs {
         if unit.is_ready() {
             unit.call(self.titles.of(name, |record| unit.position(record)), self.titles.version(name));
         }
-        let mut news = unit.news();
-        let before = unit.told.clone();
-        let summary = self.summary(name);
-        if before.is_some() && before != summary.as_ref().map(|summary| summary.id.clone()) {
-            self.hide(name, tell);
-        }
-        let was_shadowed = self.shadowed.remove(name);
-        let Some(summary) = summary else { return };
-        let now = Told { unit: name.to_owned(), last: summary.last, print: print_of(&summary) };
-        match self.told.get(&summary.id) {
-            // Of two logs of one session the one that went on later counts.
-            Some(known) if known.unit != name && known.last >= summary.last => {
-                self.shadowed.insert(name.to_owned());
-                return;
-            }
-            Some(known) if known.unit == name && known.print == now.print && news.is_empty() => return,
-            _ => {}
-        }
-        if let Some(other) = self.told.insert(summary.id.clone(), now).map(|told| told.unit)
-            && other != name
-        {
-            self.units.get_mut(&other).map(|unit| unit.told.take());
-            self.shadowed.insert(other);
-            news = vec![News::Truncated(0), News::Appended(0)];
-        } else if was_shadowed {
-            news = vec![News::Appended(0)];
-        }
-        self.units.get_mut(name).map(|unit| unit.told.replace(summary.id.clone()));
-        tell(Update::Upserted { summary, news });
+        let news = unit.news();
+        self.put(name, self.summary(name), news, tell);
+    }
+
+    fn put(&mut self, name: &str, summary: Option<Summary>, news: Vec<News>, tell: &mut dyn FnMut(Update)) {
+        let outcome = self.telling.put(name, summary, news);
+        outcome.updates.into_iter().for_each(&mut *tell);
+        outcome.again.iter().for_each(|other| self.tell(other, tell));
     }
 
     fn summary(&self, name: &str) -> Option<Summary> {
         let unit = self.units.get(name)?;
         let path = unit.path()?;
-        let file = self.tree.root().join(path);
-        let session = match self.format.place(path) {
-            Place::Log { session, .. } => session,
-            _ => String::new(),
+        let told = match self.format.place(path) {
+            Place::Log { session, .. } if !session.is_empty() => Some(session),
+            _ => unit.kept.id.clone(),
         };
-        let id = if session.is_empty() { unit.kept.id.clone().unwrap_or_else(|| stem(path)) } else { session };
+        let id = told.unwrap_or_else(|| path.file_stem().unwrap_or_default().to_string_lossy().into_owned());
         if self.asides.archived.contains(&id) || unit.kept.child {
             return None;
         }
-        if let Some(problem) = &unit.kept.problem {
-            let last = i64::try_from(unit.kept.mark.map_or(0, |mark| mark.modified / 1_000_000)).unwrap_or(0);
-            let (title, problem) = (stem(path), Some(problem.clone()));
-            let empty = Summary {
-                id,
-                title,
-                count: 0,
-                last,
-                cwd: None,
-                turn: Default::default(),
-                revision: Some(0),
-                problem,
-                file,
-            };
-            return Some(empty);
-        }
-        let kept = &unit.kept;
-        if kept.count == 0 {
-            return None;
-        }
-        let named = kept.name.as_deref().or(self.asides.names.get(&id).map(String::as_str));
-        let title = named.map(super::text::title).filter(|title| !title.is_empty());
-        let cwd = kept.cwd.clone().or_else(|| self.asides.folders.get(path.parent()?).cloned());
-        Some(Summary {
-            id,
-            title: title
-                .or_else(|| kept.generated.clone())
-                .or_else(|| kept.elsewhere.clone())
-                .unwrap_or(kept.opening.clone()),
-            count: kept.count,
-            last: kept.last,
-            cwd,
-            turn: kept.turn,
-            revision: Some(kept.revision),
-            problem: None,
-            file,
-        })
+        let name = self.asides.names.get(&id).cloned();
+        let cwd = path.parent().and_then(|folder| self.asides.folders.get(folder)).cloned();
+        unit.kept.summary(Around { id, name, cwd, file: self.tree.root().join(path) })
     }
 
     fn forget(&mut self, name: &str, tell: &mut dyn FnMut(Update)) {
-        self.hide(name, tell);
+        self.put(name, None, Vec::new(), tell);
         self.ready -= self.units.remove(name).map_or(0, |unit| unit.footprint());
         self.files.remove(name);
         self.composed.remove(name);
         self.titles.learn(name, &[]);
         if let Some(cache) = &self.cache {
             cache.remove(self.format.agent(), name);
-        }
-    }
-
-    /// A conversation is none that is listed, or not under the id that it had. Another one of the same session takes its place.
-    fn hide(&mut self, name: &str, tell: &mut dyn FnMut(Update)) {
-        self.shadowed.remove(name);
-        let Some(id) = self.units.get_mut(name).and_then(|unit| unit.told.take()) else { return };
-        self.told.remove(&id);
-        tell(Update::Gone(id));
-        for other in self.shadowed.clone() {
-            self.tell(&other, tell);
         }
     }
 
@@ -348,10 +273,6 @@ fn save(cache: Option<&Cache>, agent: CodingAgent, name: &str, unit: &mut Unit) 
         cache.save(agent, name, &kept, body.as_deref());
     }
     unit.changed = false;
-}
-
-fn stem(path: &Path) -> String {
-    path.file_stem().map(|stem| stem.to_string_lossy().into_owned()).unwrap_or_default()
 }
 
 impl Store for Logs {
@@ -395,7 +316,7 @@ impl Store for Logs {
     }
 
     fn messages(&mut self, session: &str, wanted: &Wanted) -> Result<Vec<Message>, ReadError> {
-        let name = self.told.get(session).map(|told| told.unit.clone()).ok_or(ReadError::Unknown)?;
+        let name = self.telling.unit_of(session).map(str::to_owned).ok_or(ReadError::Unknown)?;
         self.make_ready(&name);
         let unit = self.units.get(&name).ok_or(ReadError::Unknown)?;
         let found = unit.messages(self.format, &self.tree, wanted);

@@ -4,50 +4,18 @@ use std::io;
 use std::path::Path;
 
 use serde::de::IgnoredAny;
-use serde::{Deserialize, Serialize};
 
+use super::kept::{Base, Kept};
 use super::tree::Tree;
 use crate::contract::sessions::{Message, ToolDetail};
 use crate::worker::sessions::draft::Draft;
 use crate::worker::sessions::formats::{Fold, Format, Part, Place};
-use crate::worker::sessions::source::{Mark, Source};
-use crate::worker::sessions::store::{ReadError, Turn, Wanted, turn};
+use crate::worker::sessions::source::Source;
+use crate::worker::sessions::store::{ReadError, Wanted};
 use crate::worker::sessions::talk::{Key, News, Span, Talk};
 
 /// Bytes of messages that are given at once; more are left for the next page.
 const PAGE: usize = 2 << 20;
-
-/// What is written down of a conversation, without what it takes to go on.
-#[derive(Debug, Clone, Default, Serialize, Deserialize)]
-pub(super) struct Kept {
-    pub(super) parts: Vec<Part>,
-    /// What tells that the parts before the last one are the same: where they do not end yet they may grow.
-    bases: Vec<Option<Base>>,
-    /// What the last file was like when it was read.
-    pub(super) mark: Option<Mark>,
-    /// How far the last file is read, and what tells that it still is the same.
-    offset: u64,
-    fingerprint: u64,
-    pub(super) id: Option<String>,
-    pub(super) cwd: Option<String>,
-    pub(super) name: Option<String>,
-    pub(super) generated: Option<String>,
-    pub(super) opening: String,
-    pub(super) child: bool,
-    pub(super) count: u32,
-    pub(super) last: i64,
-    pub(super) turn: Turn,
-    pub(super) revision: u64,
-    pub(super) problem: Option<String>,
-    titles: Vec<(Key, String)>,
-    /// The title that another log held when the records of this one were at hand: without them no title can be placed.
-    pub(super) elsewhere: Option<String>,
-    /// Which titles other logs held then.
-    pub(super) titled: u64,
-}
-
-/// What tells a part that another one stands on: the file, how much of it is there, and what it begins and ends with.
-type Base = (u64, u64, u64, u64);
 
 fn base(tree: &Tree, part: &Part) -> Option<Base> {
     let source = tree.open(&part.path).ok()?;
@@ -72,8 +40,6 @@ pub(super) struct Unit {
     pub(super) changed: bool,
     /// After how many uses of others it was used last.
     pub(super) used: u64,
-    /// The session that it was told as.
-    pub(super) told: Option<String>,
     /// A document that made no sense once is looked at again before that is said.
     doubted: bool,
 }
@@ -242,14 +208,8 @@ impl Unit {
     }
 
     fn learn(&mut self, mut body: Body, problem: Option<String>) {
-        let (talk, kept) = (&mut body.talk, &mut self.kept);
-        self.news = talk.news();
-        (kept.id, kept.cwd, kept.child) = (talk.facts.id.clone(), talk.facts.cwd.clone(), talk.facts.child);
-        (kept.name, kept.generated) = (talk.facts.name.clone(), talk.generated_title());
-        (kept.opening, kept.problem) = (talk.opening_title(), problem);
-        (kept.count, kept.last) = (talk.len(), talk.last_activity().unwrap_or(0));
-        (kept.turn, kept.revision) = (turn(talk), talk.revision());
-        kept.titles = body.fold.titles_of_others().to_vec();
+        self.news = body.talk.news();
+        self.kept.learn(&body.talk, body.fold.as_ref(), problem);
         self.body = Some(body);
     }
 
