@@ -4,7 +4,7 @@ use jiff::Timestamp;
 
 use super::table::Table;
 use super::{age, line, lines, markdown};
-use crate::contract::sessions::{Message, MessageRole, Session, ToolCall, ToolStatus};
+use crate::contract::sessions::{Message, MessageRole, Session, SessionInfo, ToolCall, ToolStatus};
 
 /// Lines of what a tool was given or answered that are shown.
 const TOOL_LINES: usize = 12;
@@ -20,31 +20,35 @@ pub enum Style {
     Plain,
 }
 
-/// Sessions, one a row; with the column that is put first, where there is one.
-pub fn list<'a>(
-    sessions: impl Iterator<Item = (Option<&'a str>, &'a Session)>,
-    first: Option<&'static str>,
-    now: Timestamp,
-) -> String {
-    let mut head = vec!["ID", "AGENT", "STATE", "MESSAGES", "ACTIVE", "TERMINAL", "TITLE"];
-    if let Some(first) = first {
-        head.insert(0, first);
-    }
-    let mut table = Table::new(&head);
-    for (before, session) in sessions {
-        let mut row: Vec<String> = before.map(line).into_iter().collect();
-        row.extend([
-            line(&session.session_id),
-            session.agent.name().to_owned(),
-            session.state.name().to_owned(),
-            session.message_count.to_string(),
-            age(session.last_activity, now),
-            session.terminal.as_deref().map_or_else(|| "-".to_owned(), line),
-            short(&line(&session.title)),
-        ]);
-        table.row(row);
+const COLUMNS: [&str; 7] = ["ID", "AGENT", "STATE", "MESSAGES", "ACTIVE", "TERMINAL", "TITLE"];
+
+/// Sessions of several workspaces, one a row.
+pub fn list(sessions: &[SessionInfo], now: Timestamp) -> String {
+    let mut table = Table::new(&[&["WORKSPACE"], &COLUMNS[..]].concat());
+    for SessionInfo { workspace_name, session, stale } in sessions {
+        let state = if *stale { "last known" } else { session.state.name() };
+        table.row([vec![workspace_name.to_string()], row(session, state, now).to_vec()].concat());
     }
     table.render()
+}
+
+/// The sessions of one workspace, one a row.
+pub fn list_within(sessions: &[Session], now: Timestamp) -> String {
+    let mut table = Table::new(&COLUMNS);
+    sessions.iter().for_each(|session| table.row(row(session, session.state.name(), now).to_vec()));
+    table.render()
+}
+
+fn row(session: &Session, state: &str, now: Timestamp) -> [String; 7] {
+    [
+        line(&session.session_id),
+        session.agent.name().to_owned(),
+        state.to_owned(),
+        session.message_count.to_string(),
+        age(session.last_activity, now),
+        session.terminal.as_deref().map_or_else(|| "-".to_owned(), line),
+        short(&line(&session.title)),
+    ]
 }
 
 fn short(title: &str) -> String {

@@ -40,6 +40,12 @@ fn sessions_are_listed_for_people_and_for_programs() {
     assert_eq!(told.out.lines().count(), 1, "{told:?}");
     assert_eq!(run(&agent, &["list", "nowhere"]).code, 3);
     assert_eq!(run(&agent, &["list", "--agent", "vim"]).code, 2);
+    // Those of a workspace that does not run are shown as they were.
+    assert_eq!(perry(agent.folder.path(), &["stop", "web", "--wait"]).code, 0);
+    let begun = std::time::Instant::now();
+    while run(&agent, &["list"]).out.matches("last known").count() < 2 {
+        assert!(begun.elapsed().as_secs() < 10, "they are never said to be last known");
+    }
 }
 
 #[test]

@@ -137,10 +137,7 @@ async fn list(context: &Context, client: &Client, which: Which, state: Option<Se
     let sessions = every(client, &which, state).await?;
     context.print(&match json {
         true => format::json(&sessions)?,
-        false => {
-            let rows = sessions.iter().map(|info| (Some(info.workspace_name.as_str()), &info.session));
-            transcript::list(rows, Some("WORKSPACE"), context.now())
-        }
+        false => transcript::list(&sessions, context.now()),
     })?;
     if sessions.is_empty() && !json {
         context.note("no coding agent has left a session there yet");
@@ -180,8 +177,7 @@ async fn find(context: &Context, client: &Client, which: &Which, id: &str) -> Re
         }
         1 => Ok(found.swap_remove(0)),
         _ => {
-            let rows = found.iter().map(|info| (Some(info.workspace_name.as_str()), &info.session));
-            context.note(transcript::list(rows, Some("WORKSPACE"), context.now()).trim_end());
+            context.note(transcript::list(&found, context.now()).trim_end());
             Err(Failure::usage(format!("{} may be any of these sessions", shown::line(id)))
                 .hint("say more of its id, its workspace or --agent"))
         }

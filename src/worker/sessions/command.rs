@@ -96,10 +96,7 @@ impl Request {
         let sessions = index.list();
         match &self.session {
             None if self.json => print_json(&sessions),
-            None => {
-                let rows = sessions.iter().map(|session| (None, session));
-                print(&transcript::list(rows, None, clock.wall()))
-            }
+            None => print(&transcript::list_within(&sessions, clock.wall())),
             Some(id) => self.messages(&mut index, &sessions, id),
         }
     }
