@@ -15,7 +15,7 @@ use perry::contract::worker::{ExecRequest, ExecResponse};
 use perry::contract::{LogLine, Table};
 use perry::controller::Controller;
 use perry::model::files::{AGENT_ID, AGENT_LOCK, AgentLock, CLIENT};
-use perry::model::{Config, LiveConfig, Name, Role, Shown, State, Uid, Workspace};
+use perry::model::{Config, LiveConfig, Name, Role, Run, Shown, State, Uid, Workspace};
 use perry::plan;
 use perry::runtime::fake::{Script, World};
 use perry::runtime::{Attach, Duplex, LogLines, LogsWanted, RuntimeError, SessionChanges};
@@ -231,11 +231,11 @@ impl Intent for Store {
 impl Workspaces for Store {
     fn list(&self) -> Vec<perry::sessions::Workspace> {
         let state = self.read();
-        let each = state.workspaces.values().map(|workspace| &workspace.metadata);
-        let each = each.map(|meta| perry::sessions::Workspace {
-            uid: meta.uid.clone(),
-            name: meta.name.clone(),
-            running: true,
+        let each = state.workspaces.values().map(|workspace| perry::sessions::Workspace {
+            uid: workspace.metadata.uid.clone(),
+            name: workspace.metadata.name.clone(),
+            // That it is to run has to do here.
+            running: workspace.spec.run() == Run::Running,
         });
         each.collect()
     }
