@@ -1347,7 +1347,7 @@ terminal?: string,
  */
 resume: Array<string>,
 /**
- * Another text where any message differs.
+ * Another text where any message differs; empty as long as they are counted and not read.
  */
 revision: string, };
 
