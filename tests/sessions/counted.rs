@@ -83,3 +83,27 @@ fn in_the_end_it_is_known_as_if_each_session_had_been_read_alone() {
         support::shown(&known, &mut stores).iter().filter_map(|session| session["messageCount"].as_u64()).collect();
     assert_eq!((counts.len(), counts[0], counts[SESSIONS as usize - 2]), (SESSIONS as usize - 1, 30, 30));
 }
+
+#[test]
+fn a_session_that_is_put_away_is_gone_and_comes_back_with_what_was_written_meanwhile() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let connection = database(&folder.path().join(".local/share/opencode/opencode.db"));
+    let archive = |time: Option<i64>| {
+        connection.execute("UPDATE session SET time_archived = ? WHERE id = 's3'", [time]).expect("written");
+    };
+    archive(Some(1));
+    let mut stores = vec![Box::new(opencode::store(&support::home(folder.path()))) as Box<dyn Store>];
+    let mut known = Known::default();
+    known.look(&mut stores, &Changes::Everything);
+    let count = |known: &Known| known.sessions.get(&("opencode", "s3".to_owned())).map(|summary| summary.count);
+    assert_eq!(count(&known), None);
+    add(&connection, 3, MESSAGES);
+    known.look(&mut stores, &Changes::none());
+    assert_eq!(count(&known), None);
+    for (time, expected) in [(None, Some(30)), (Some(2), None), (None, Some(30))] {
+        archive(time);
+        known.look(&mut stores, &Changes::none());
+        assert_eq!(count(&known), expected);
+    }
+    assert_eq!(support::shown(&known, &mut stores).len(), SESSIONS as usize);
+}

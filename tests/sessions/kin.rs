@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use perry::worker::sessions::store::{Changes, Store};
 use serde_json::Value;
 
-use crate::support::{self, Known};
+use crate::support::{self, Known, prompt};
 
 /// A home that is written file by file, and what is known of it.
 struct Home {
@@ -96,13 +96,26 @@ fn a_fork_is_told_anew_when_the_session_it_came_of_comes_or_grows() {
 }
 
 #[test]
+fn a_session_that_is_put_away_is_gone_and_comes_back_whole() {
+    let folder = PathBuf::from(".claude/projects/p");
+    let (log, archived) = (folder.join("0b8a4c1e.jsonl"), folder.join("0b8a4c1e/archived.json"));
+    let mut home = Home::new();
+    home.write(&archived, br#"{"archived":true}"#);
+    home.write(&log, prompt(1).as_bytes());
+    assert_eq!(home.counts(), []);
+    for round in 2..4 {
+        home.write(&archived, br#"{"archived":false}"#);
+        assert_eq!(home.counts(), [("prompt 1".to_owned(), u64::from(round) - 1)]);
+        home.write(&archived, br#"{"archived":true}"#);
+        assert_eq!(home.counts(), []);
+        home.write(&log, (1..=round).map(prompt).collect::<String>().as_bytes());
+    }
+    home.change(&archived, |path| fs::remove_file(path).expect("removed"));
+    assert_eq!(home.counts(), [("prompt 1".to_owned(), 3)]);
+}
+
+#[test]
 fn of_two_logs_of_one_session_the_later_counts_and_the_other_one_when_that_goes() {
-    let prompt = |number: u32| {
-        format!(
-            "{{\"type\":\"user\",\"uuid\":\"u{number}\",\"timestamp\":\"2026-11-22T17:00:{number:02}Z\",\
-             \"message\":{{\"content\":\"prompt {number}\"}}}}\n"
-        )
-    };
     let at =
         |folder: &str| PathBuf::from(format!(".claude/projects/{folder}/0b8a4c1e-7f2d-4a55-9d0c-6e1f2a3b4c5d.jsonl"));
     let mut home = Home::new();

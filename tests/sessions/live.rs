@@ -12,6 +12,8 @@ use perry::contract::sessions::{
 };
 use perry::worker::sessions::link::{Question, Word};
 
+use crate::support::prompt;
+
 /// How long anything may take that is waited for. Only a failing test waits so long.
 const PATIENCE: Duration = Duration::from_secs(30);
 
@@ -90,12 +92,6 @@ impl Drop for Index {
         self.child.kill().ok();
         self.child.wait().ok();
     }
-}
-
-fn prompt(number: u32) -> String {
-    format!(
-        r#"{{"type":"user","uuid":"u{number}","timestamp":"2026-11-22T17:33:17Z","message":{{"content":"prompt {number}"}}}}"#
-    ) + "\n"
 }
 
 fn append(path: &Path, text: &str) {

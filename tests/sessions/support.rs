@@ -209,3 +209,10 @@ pub(crate) fn expected(fixture: &Fixture) -> Vec<Value> {
     }
     sessions
 }
+
+/// A prompt as Claude Code writes it down, at that second.
+pub(crate) fn prompt(number: u32) -> String {
+    format!(
+        r#"{{"type":"user","uuid":"u{number}","timestamp":"2026-11-22T17:33:{number:02}Z","message":{{"content":"prompt {number}"}}}}"#
+    ) + "\n"
+}

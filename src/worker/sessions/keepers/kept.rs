@@ -83,9 +83,10 @@ impl Kept {
         self.known.retain(|id, _| there.contains(id.as_str()));
         self.due.retain(|id| there.contains(id.as_str()));
         for found in listed.found {
-            let known = self.known.get(&found.id);
-            // Taken back or not is told by the session alone.
-            if listed.touched.contains(&found.id) || known.is_none_or(|known| known.found.reverted != found.reverted) {
+            let known = self.known.get(&found.id).map(|known| &known.found);
+            // Taken back or put away is told by the session alone.
+            let other = known.is_none_or(|known| known.hidden || known.reverted != found.reverted);
+            if !found.hidden && (other || listed.touched.contains(&found.id)) {
                 self.due.insert(found.id.clone());
             }
             let new = || Known { found: found.clone(), summary: None, talk: None };
@@ -178,7 +179,8 @@ impl Known {
     fn describe(&mut self, path: &Path) {
         let title = title(&self.found);
         match (&self.talk, &mut self.summary) {
-            _ if self.found.hidden => self.summary = None,
+            // Whoever heard that it is gone hears of all of it when it comes back.
+            _ if self.found.hidden => (self.summary, self.talk) = (None, None),
             (Some(talk), _) if talk.is_empty() => self.summary = None,
             (Some(talk), _) => {
                 self.summary = Some(Summary {

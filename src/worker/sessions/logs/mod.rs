@@ -16,11 +16,10 @@ use std::time::SystemTime;
 use super::cache::Cache;
 use super::formats::{Asides, Files, Format, Home, Place};
 use super::store::{Changes, More, ReadError, Store, Summary, Update, Wanted, Watched};
-use super::talk::News;
 use crate::contract::sessions::{CodingAgent, Message};
 use kept::Around;
 use reading::Unit;
-use telling::Telling;
+use telling::{Outcome, Telling};
 use titles::Titles;
 use tree::Tree;
 
@@ -203,11 +202,11 @@ impl Logs {
             unit.call(self.titles.of(name, |record| unit.position(record)), self.titles.version(name));
         }
         let news = unit.news();
-        self.put(name, self.summary(name), news, tell);
+        let outcome = self.telling.put(name, self.summary(name), news);
+        self.pass_on(outcome, tell);
     }
 
-    fn put(&mut self, name: &str, summary: Option<Summary>, news: Vec<News>, tell: &mut dyn FnMut(Update)) {
-        let outcome = self.telling.put(name, summary, news);
+    fn pass_on(&mut self, outcome: Outcome, tell: &mut dyn FnMut(Update)) {
         outcome.updates.into_iter().for_each(&mut *tell);
         outcome.again.iter().for_each(|other| self.tell(other, tell));
     }
@@ -229,7 +228,8 @@ impl Logs {
     }
 
     fn forget(&mut self, name: &str, tell: &mut dyn FnMut(Update)) {
-        self.put(name, None, Vec::new(), tell);
+        let outcome = self.telling.forget(name);
+        self.pass_on(outcome, tell);
         self.ready -= self.units.remove(name).map_or(0, |unit| unit.footprint());
         self.files.remove(name);
         self.composed.remove(name);

@@ -1,7 +1,7 @@
 //! What was told of each session, and of which conversation: where several are of one session the one that went on later
 //! counts, and another one when that goes.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use crate::worker::sessions::store::{Summary, Update, print_of};
 use crate::worker::sessions::talk::{Millis, News};
@@ -14,6 +14,8 @@ pub(super) struct Telling {
     ids: BTreeMap<String, String>,
     /// Conversations of sessions that are told of another one, and of which.
     shadowed: BTreeMap<String, String>,
+    /// Conversations of which nobody was told what is in them, or was told that they are gone.
+    hidden: BTreeSet<String>,
 }
 
 /// A session.
@@ -39,7 +41,10 @@ impl Telling {
     /// A conversation is such a session now, or none that is listed.
     pub(super) fn put(&mut self, unit: &str, summary: Option<Summary>, news: Vec<News>) -> Outcome {
         let mut outcome = Outcome::default();
-        let was_shadowed = self.shadowed.remove(unit).is_some();
+        let was_unknown = self.shadowed.remove(unit).is_some() | self.hidden.remove(unit);
+        if summary.is_none() && (self.ids.contains_key(unit) || !news.is_empty()) {
+            self.hidden.insert(unit.to_owned());
+        }
         let id = summary.as_ref().map(|summary| summary.id.as_str());
         if let Some(before) = self.ids.get(unit).filter(|before| Some(before.as_str()) != id).cloned() {
             self.ids.remove(unit);
@@ -49,12 +54,19 @@ impl Telling {
             outcome.updates.push(Update::Gone(before));
         }
         if let Some(summary) = summary {
-            outcome.updates.extend(self.upsert(unit, summary, news, was_shadowed));
+            outcome.updates.extend(self.upsert(unit, summary, news, was_unknown));
         }
         outcome
     }
 
-    fn upsert(&mut self, unit: &str, summary: Summary, mut news: Vec<News>, was_shadowed: bool) -> Option<Update> {
+    /// A conversation is no more.
+    pub(super) fn forget(&mut self, unit: &str) -> Outcome {
+        let outcome = self.put(unit, None, Vec::new());
+        self.hidden.remove(unit);
+        outcome
+    }
+
+    fn upsert(&mut self, unit: &str, summary: Summary, mut news: Vec<News>, was_unknown: bool) -> Option<Update> {
         let (id, now) =
             (summary.id.clone(), Told { unit: unit.to_owned(), last: summary.last, print: print_of(&summary) });
         match self.sessions.get(&id) {
@@ -69,7 +81,7 @@ impl Telling {
             }
             Some(known) if known.print == now.print && news.is_empty() => return None,
             Some(_) => {}
-            None if was_shadowed => news = vec![News::Appended(0)],
+            None if was_unknown => news = vec![News::Appended(0)],
             None => {}
         }
         self.ids.insert(unit.to_owned(), id.clone());
