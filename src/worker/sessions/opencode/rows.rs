@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 
-use rusqlite::{Connection, Row, params};
+use rusqlite::{Connection, params};
 
 use super::records::Message;
 use super::{Found, Keeper, PartSource, Revert, Wanted};
@@ -14,8 +14,6 @@ use crate::worker::sessions::talk::{Millis, Talk};
 
 /// How far a message's time may be behind that of one before, in milliseconds.
 const BEHIND: Millis = 5000;
-/// Sessions that are read one by one; of more all are read at once.
-const ONE_BY_ONE: usize = 16;
 
 /// A database.
 pub(super) struct Rows {
@@ -75,19 +73,16 @@ impl Keeper for Rows {
 
     fn talks(&mut self, sessions: &[&Found]) -> Result<BTreeMap<String, Talk>, String> {
         let Some(connection) = self.database.connection().map_err(text)? else { return Ok(BTreeMap::new()) };
-        let ids: Vec<&str> = sessions.iter().map(|found| found.id.as_str()).collect();
-        let all = messages(connection, &ids).map_err(text)?;
         let each = sessions.iter().map(|found| {
-            let messages = all.get(&found.id).map(Vec::as_slice).unwrap_or_default();
-            Ok((found.id.clone(), super::talk(found, messages, connection)?))
+            let messages = messages(connection, &found.id).map_err(text)?;
+            Ok((found.id.clone(), super::talk(found, &messages, connection)?))
         });
         each.collect()
     }
 
     fn messages(&mut self, session: &Found, wanted: &Wanted) -> Result<Vec<sessions::Message>, String> {
         let Some(connection) = self.database.connection().map_err(text)? else { return Ok(Vec::new()) };
-        let all = messages(connection, &[&session.id]).map_err(text)?;
-        super::messages(session, all.get(&session.id).map(Vec::as_slice).unwrap_or_default(), connection, wanted)
+        super::messages(session, &messages(connection, &session.id).map_err(text)?, connection, wanted)
     }
 }
 
@@ -125,34 +120,14 @@ fn outline(connection: &Connection) -> rusqlite::Result<BTreeMap<String, (u32, M
     rows.collect()
 }
 
-fn messages(connection: &Connection, sessions: &[&str]) -> rusqlite::Result<BTreeMap<String, Vec<Message>>> {
-    let mut all: BTreeMap<String, Vec<Message>> = BTreeMap::new();
-    let mut take = |row: &Row<'_>| -> rusqlite::Result<()> {
-        let session = row.get_ref(0)?.as_str()?;
-        let message = Message::read(Some(row.get_ref(1)?.as_str()?), row.get_ref(2)?.as_str()?);
-        match all.get_mut(session) {
-            Some(messages) => messages.extend(message),
-            None => drop(all.insert(session.to_owned(), message.into_iter().collect())),
-        }
-        Ok(())
-    };
-    let each = "SELECT session_id, id, data FROM message";
+fn messages(connection: &Connection, session: &str) -> rusqlite::Result<Vec<Message>> {
     // Ids wrap around every 795 days: the time comes first.
-    let order = "ORDER BY session_id, time_created, id";
-    if sessions.len() > ONE_BY_ONE {
-        let mut statement = connection.prepare_cached(&format!("{each} {order}"))?;
-        let mut rows = statement.query([])?;
-        while let Some(row) = rows.next()? {
-            take(row)?;
-        }
-        return Ok(all);
-    }
-    let mut statement = connection.prepare_cached(&format!("{each} WHERE session_id = ? {order}"))?;
-    for session in sessions {
-        let mut rows = statement.query([session])?;
-        while let Some(row) = rows.next()? {
-            take(row)?;
-        }
+    let query = "SELECT id, data FROM message WHERE session_id = ? ORDER BY time_created, id";
+    let mut statement = connection.prepare_cached(query)?;
+    let mut rows = statement.query([session])?;
+    let mut all = Vec::new();
+    while let Some(row) = rows.next()? {
+        all.extend(Message::read(Some(row.get_ref(0)?.as_str()?), row.get_ref(1)?.as_str()?));
     }
     Ok(all)
 }
