@@ -5,7 +5,8 @@ use std::path::Path;
 
 use perry::contract::sessions::{Message, TEXT_MAX, TOOL_TEXT_MAX, ToolDetail};
 use perry::worker::sessions::draft::Draft;
-use perry::worker::sessions::formats::{self, Format};
+use perry::worker::sessions::formats::{Asides, Format};
+use perry::worker::sessions::logs;
 use perry::worker::sessions::opencode;
 use perry::worker::sessions::talk::{News, Span, Talk};
 
@@ -16,12 +17,12 @@ const CUT: usize = 8;
 
 /// Any bytes as a log, and as one document, of the agent of that name.
 pub(crate) fn log(agent: &str, bytes: &[u8]) {
-    for format in formats::ALL.into_iter().filter(|format| format.agent().name() == agent) {
+    for format in logs::FORMATS.into_iter().filter(|format| format.agent().name() == agent) {
         let records: Vec<&[u8]> = bytes.split(|byte| *byte == b'\n').collect();
         follow(format, &records);
         follow(format, &[bytes]);
         for path in ASIDE {
-            format.aside(Path::new(path), bytes, &mut formats::Asides::default());
+            format.aside(Path::new(path), bytes, &mut Asides::default());
         }
     }
 }

@@ -6,9 +6,9 @@ use std::path::Path;
 
 use perry::contract::sessions::{SessionState, ToolDetail, ToolStatus};
 use perry::shown::transcript::{self, Style};
-use perry::worker::sessions::formats::{self, Home};
+use perry::worker::sessions::formats::Home;
 use perry::worker::sessions::index::{Index, Places};
-use perry::worker::sessions::logs::Logs;
+use perry::worker::sessions::logs::{self, Logs};
 use perry::worker::sessions::store::{Changes, More, Store, Wanted};
 
 use crate::support::{self, Known};
@@ -42,7 +42,7 @@ fn put(folder: &Path, number: u8, text: &str) {
 }
 
 fn claude(home: &Home) -> Vec<Box<dyn Store>> {
-    vec![Box::new(Logs::new(formats::ALL[0], home, None))]
+    vec![Box::new(Logs::new(logs::FORMATS[0], home, None))]
 }
 
 /// What is printed of a home's sessions and all their messages.
@@ -162,7 +162,7 @@ fn a_document_that_is_just_being_written_stays_as_it_was() {
     };
     fs::write(&file, whole("hello")).expect("written");
     let home = support::home(folder.path());
-    let gemini = formats::ALL.into_iter().find(|format| format.agent().name() == "gemini").expect("gemini");
+    let gemini = logs::FORMATS.into_iter().find(|format| format.agent().name() == "gemini").expect("gemini");
     let mut stores: Vec<Box<dyn Store>> = vec![Box::new(Logs::new(gemini, &home, None))];
     let mut known = Known::default();
     known.look(&mut stores, &Changes::Everything);

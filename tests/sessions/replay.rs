@@ -6,8 +6,8 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use perry::worker::sessions::cache::Cache;
-use perry::worker::sessions::formats::{self, Home};
-use perry::worker::sessions::logs::Logs;
+use perry::worker::sessions::formats::Home;
+use perry::worker::sessions::logs::{self, Logs};
 use perry::worker::sessions::store::{Changes, Store};
 use rand::rngs::StdRng;
 use rand::{Rng, RngExt, SeedableRng};
@@ -20,7 +20,7 @@ const CUTS: usize = 10_000;
 
 fn stores(home: &Home, cache: Option<&Arc<Cache>>) -> Vec<Box<dyn Store>> {
     let one = |format| Box::new(Logs::new(format, home, cache.cloned())) as Box<dyn Store>;
-    formats::ALL.into_iter().map(one).collect()
+    logs::FORMATS.into_iter().map(one).collect()
 }
 
 /// The logs below a folder, not those that are one document or compressed.

@@ -5,8 +5,8 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use perry::contract::sessions::{Message, ToolDetail, ToolStatus};
-use perry::worker::sessions::formats::{self, Home};
-use perry::worker::sessions::logs::Logs;
+use perry::worker::sessions::formats::Home;
+use perry::worker::sessions::logs::{self, Logs};
 use perry::worker::sessions::store::{Changes, More, Store, Summary, Update, Wanted};
 use perry::worker::sessions::talk::News;
 use serde_json::{Value, json};
@@ -49,7 +49,7 @@ pub(crate) fn files(folder: &Path) -> Vec<PathBuf> {
 
 /// The stores of all agents that write logs.
 pub(crate) fn logs(home: &Home) -> Vec<Box<dyn Store>> {
-    formats::ALL.into_iter().map(|format| Box::new(Logs::new(format, home, None)) as Box<dyn Store>).collect()
+    logs::FORMATS.into_iter().map(|format| Box::new(Logs::new(format, home, None)) as Box<dyn Store>).collect()
 }
 
 /// Copies a tree.

@@ -9,8 +9,8 @@ use jiff::Timestamp;
 use serde::Deserialize;
 
 use super::cache::Cache;
-use super::formats::{self, Home};
-use super::logs::Logs;
+use super::formats::Home;
+use super::logs::{self, Logs};
 use super::processes::{self, Process};
 use super::state::{self, Claims, Verdict};
 use super::store::{Changes, More, ReadError, Store, Summary, Update, Wanted, Watched, print_of};
@@ -56,7 +56,7 @@ impl Index {
     /// The sessions below a home. Nothing is read before the first look.
     pub fn new(home: Home, places: Places, cache: Option<Arc<Cache>>) -> Self {
         let mut stores: Vec<Box<dyn Store>> = Vec::new();
-        for format in formats::ALL {
+        for format in logs::FORMATS {
             stores.push(Box::new(Logs::new(format, &home, cache.clone())));
         }
         stores.push(Box::new(opencode::store(&home)));

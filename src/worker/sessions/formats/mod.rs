@@ -20,7 +20,6 @@ use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
 use super::draft::Draft;
-use super::goose::GooseLog;
 use super::talk::{Millis, Span, Talk};
 use crate::contract::sessions::CodingAgent;
 
@@ -167,10 +166,6 @@ pub trait Fold: Send {
         None
     }
 }
-
-/// All agents that write logs.
-pub const ALL: [&dyn Format; 6] =
-    [&claude::Claude, &codex::Codex, &gemini::Gemini, &pi::Pi, &copilot::Copilot, &GooseLog];
 
 /// A text that is borrowed where JSON writes it plainly.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Deserialize)]

@@ -14,7 +14,13 @@ use std::sync::Arc;
 use std::time::SystemTime;
 
 use super::cache::Cache;
+use super::formats::claude::Claude;
+use super::formats::codex::Codex;
+use super::formats::copilot::Copilot;
+use super::formats::gemini::Gemini;
+use super::formats::pi::Pi;
 use super::formats::{Asides, Files, Format, Home, Place};
+use super::goose::GooseLog;
 use super::store::{Changes, More, ReadError, Store, Summary, Update, Wanted, Watched};
 use crate::contract::sessions::{CodingAgent, Message};
 use kept::Around;
@@ -29,6 +35,9 @@ const READY: usize = 512 << 10;
 
 /// Bytes that are read in one look; the rest is left for the next one.
 const AT_ONCE: u64 = 32 << 20;
+
+/// All agents that write logs.
+pub const FORMATS: [&dyn Format; 6] = [&Claude, &Codex, &Gemini, &Pi, &Copilot, &GooseLog];
 
 /// The sessions of one agent. See the module.
 pub struct Logs {
@@ -199,7 +208,7 @@ impl Logs {
     fn tell(&mut self, name: &str, tell: &mut dyn FnMut(Update)) {
         let Some(unit) = self.units.get_mut(name) else { return };
         if unit.is_ready() {
-            unit.call(self.titles.of(name, |record| unit.position(record)), self.titles.version(name));
+            unit.take_title(self.titles.of(name, |record| unit.position(record)), self.titles.version(name));
         }
         let news = unit.news();
         let outcome = self.telling.put(name, self.summary(name), news);

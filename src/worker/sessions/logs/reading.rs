@@ -74,7 +74,7 @@ impl Unit {
     }
 
     /// Takes the title for it of those titles that other logs hold.
-    pub(super) fn call(&mut self, title: Option<String>, titles: u64) {
+    pub(super) fn take_title(&mut self, title: Option<String>, titles: u64) {
         self.changed |= self.kept.titled != titles;
         (self.kept.elsewhere, self.kept.titled) = (title, titles);
     }
