@@ -1,7 +1,7 @@
 //! Reading logs: records of any length in bounded memory, from any place, of plain and of compressed files. Nothing is mapped
 //! into memory: whoever truncates a mapped file ends the reader.
 
-use std::fs::{File, OpenOptions};
+use std::fs::{File, Metadata, OpenOptions};
 use std::io::{self, Read, Seek, SeekFrom};
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::Path;
@@ -38,6 +38,14 @@ pub struct Mark {
     pub modified: i128,
 }
 
+impl Mark {
+    /// That of a file.
+    pub fn of(found: &Metadata) -> Self {
+        let modified = i128::from(found.mtime()) * 1_000_000_000 + i128::from(found.mtime_nsec());
+        Self { device: found.dev(), inode: found.ino(), size: found.size(), modified }
+    }
+}
+
 /// A file to be read.
 #[derive(Debug)]
 pub struct Source {
@@ -58,8 +66,7 @@ impl Source {
         if !found.is_file() {
             return Err(io::Error::new(io::ErrorKind::InvalidInput, "is no regular file"));
         }
-        let modified = i128::from(found.mtime()) * 1_000_000_000 + i128::from(found.mtime_nsec());
-        let mark = Mark { device: found.dev(), inode: found.ino(), size: found.size(), modified };
+        let mark = Mark::of(&found);
         let compressed = path.extension().is_some_and(|extension| extension == "zst");
         Ok(Self { file, compressed, mark })
     }

@@ -11,7 +11,6 @@ use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::SystemTime;
 
 use super::cache::Cache;
 use super::formats::claude::Claude;
@@ -53,7 +52,7 @@ pub struct Logs {
     composed: BTreeSet<String>,
     cache: Option<Arc<Cache>>,
     /// Conversations that are still to be looked at, the newest first.
-    due: BTreeSet<(Reverse<Option<SystemTime>>, String)>,
+    due: BTreeSet<(Reverse<Option<i128>>, String)>,
     /// Conversations that were just being written.
     doubted: BTreeSet<String>,
     /// Bytes that all conversations take that are ready to go on.
@@ -300,7 +299,7 @@ impl Store for Logs {
         }
         for name in affected {
             // The newest first: they are what somebody waits for.
-            let modified = self.files_of(&name).filter_map(|path| self.tree.modified(path)).max();
+            let modified = self.files_of(&name).filter_map(|path| self.tree.mark(path)).map(|mark| mark.modified).max();
             self.due.insert((Reverse(modified), name));
         }
         let before = self.read;

@@ -102,14 +102,15 @@ impl Unit {
         saved: impl Fn() -> Option<Vec<u8>>,
     ) -> u64 {
         let Some(last) = parts.last() else { return 0 };
-        let read = tree.open(&last.path);
         let document = matches!(format.place(&last.path), Place::Document { .. });
         let bases: Vec<Option<Base>> = parts[..parts.len() - 1].iter().map(|part| base(tree, part)).collect();
         let same = self.kept.parts == parts && self.kept.bases == bases;
-        let mark = read.as_ref().ok().map(Source::mark);
-        if mark.is_some() && self.kept.mark == mark && same && !self.doubted {
+        let seen = tree.mark(&last.path);
+        if seen.is_some() && self.kept.mark == seen && same && !self.doubted {
             return 0;
         }
+        let read = tree.open(&last.path);
+        let mark = read.as_ref().ok().map(Source::mark);
         let before = if same { self.kept.offset } else { 0 };
         let result = read.and_then(|source| match document {
             true => self.take_document(format, &source),

@@ -4,9 +4,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::io::Read;
 use std::path::{Path, PathBuf};
-use std::time::SystemTime;
 
-use crate::worker::sessions::source::Source;
+use crate::worker::sessions::source::{Mark, Source};
 
 /// Files of one agent at most; the oldest by name are left out beyond that.
 const FILES: usize = 200_000;
@@ -19,7 +18,7 @@ pub(super) struct Tree {
     depth: usize,
     /// Nothing that a link leads to outside of these is looked at.
     within: Vec<PathBuf>,
-    files: BTreeMap<PathBuf, SystemTime>,
+    files: BTreeMap<PathBuf, Mark>,
 }
 
 impl Tree {
@@ -45,7 +44,8 @@ impl Tree {
         self.files.contains_key(path)
     }
 
-    pub(super) fn modified(&self, path: &Path) -> Option<SystemTime> {
+    /// What a file was like when it was looked at last.
+    pub(super) fn mark(&self, path: &Path) -> Option<Mark> {
         self.files.get(path).copied()
     }
 
@@ -106,14 +106,14 @@ impl Tree {
 
     /// Takes what is at a path so many folders below the root.
     fn walk(&mut self, path: &Path, depth: usize) {
-        let Ok(found) = fs::symlink_metadata(path) else { return };
-        if found.is_symlink() && !self.leads_inside(path) {
-            return;
+        let Ok(mut found) = fs::symlink_metadata(path) else { return };
+        if found.is_symlink() {
+            let Some(target) = fs::metadata(path).ok().filter(|_| self.leads_inside(path)) else { return };
+            found = target;
         }
-        let Ok(found) = fs::metadata(path) else { return };
         if found.is_file() && self.files.len() < FILES {
             if let Ok(below) = path.strip_prefix(&self.root) {
-                self.files.insert(below.to_owned(), found.modified().unwrap_or(SystemTime::UNIX_EPOCH));
+                self.files.insert(below.to_owned(), Mark::of(&found));
             }
         } else if found.is_dir() && depth <= self.depth {
             let entries = fs::read_dir(path).into_iter().flatten().flatten();
