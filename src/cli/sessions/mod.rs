@@ -201,7 +201,8 @@ async fn show(
     if !json {
         context.note(&headline(info));
         if from > 0 {
-            context.note(&format!("({from} messages before these: --tail 0 shows all)"));
+            let messages = if from == 1 { "message" } else { "messages" };
+            context.note(&format!("({from} {messages} before these: --tail 0 shows all)"));
         }
     }
     let mut all = Vec::new();
