@@ -1,5 +1,6 @@
 //! Replays the corpus of the fuzz target `manifest` with the ordinary toolchain.
 
+#[expect(unreachable_pub, reason = "the fuzz targets have it from a library")]
 #[path = "../fuzz/checks/manifest.rs"]
 mod check;
 

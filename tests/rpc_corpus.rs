@@ -3,6 +3,7 @@
 
 #![allow(clippy::print_stdout, reason = "a test that fails names the file")]
 
+#[expect(unreachable_pub, reason = "the fuzz targets have it from a library")]
 #[path = "../fuzz/checks/rpc.rs"]
 mod check;
 

@@ -1,6 +1,6 @@
 //! Replays the corpus of the fuzz target `state`, whole and cut short at every byte.
 
-#[allow(unreachable_pub)]
+#[expect(unreachable_pub, reason = "the fuzz targets have it from a library")]
 #[path = "../fuzz/checks/state.rs"]
 mod state;
 

@@ -1,6 +1,7 @@
 //! Replays the corpora of the fuzz targets `terminal_frame` and `terminal_output` with the ordinary toolchain, and cuts of
 //! what real programs print.
 
+#[expect(unreachable_pub, reason = "the fuzz targets have it from a library")]
 #[path = "../fuzz/checks/terminal.rs"]
 mod check;
 

@@ -4,7 +4,7 @@ use perry::model::admission::{Change, NOT_KNOWN, Settings, admit_all};
 use perry::model::{Config, Document, State, Uid, manifest};
 
 /// Reads, admits, admits again, prints and reads again.
-pub(crate) fn manifest(bytes: &[u8]) {
+pub fn manifest(bytes: &[u8]) {
     let located = match manifest::parse("-", bytes) {
         Ok(located) => located,
         Err(bad) => {

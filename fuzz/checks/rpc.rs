@@ -6,7 +6,7 @@ use perry::contract::socket::{self, Incoming};
 use perry::contract::*;
 
 /// Any bytes as the body of a request: an envelope, and in it an input of each kind.
-pub(crate) fn body(bytes: &[u8]) {
+pub fn body(bytes: &[u8]) {
     let Ok(envelope) = Envelope::read(bytes) else { return };
     macro_rules! read {
         ($($input:ty),*) => {
@@ -38,7 +38,7 @@ pub(crate) fn body(bytes: &[u8]) {
 }
 
 /// Any bytes as a frame of a WebSocket; whatever id it has, the answers to it are JSON with that id.
-pub(crate) fn frame(bytes: &[u8]) {
+pub fn frame(bytes: &[u8]) {
     let Ok(text) = std::str::from_utf8(bytes) else { return };
     let Some(Incoming::Call(asked)) = Incoming::read(text) else { return };
     asked.target();

@@ -16,7 +16,7 @@ const ASIDE: [&str; 4] = ["p/s/custom-title.json", "p/.project_root", "session_i
 const CUT: usize = 8;
 
 /// Any bytes as a log, and as one document, of the agent of that name.
-pub(crate) fn log(agent: &str, bytes: &[u8]) {
+pub fn log(agent: &str, bytes: &[u8]) {
     for format in logs::FORMATS.into_iter().filter(|format| format.agent().name() == agent) {
         let records: Vec<&[u8]> = bytes.split(|byte| *byte == b'\n').collect();
         follow(format, &records);
@@ -28,7 +28,7 @@ pub(crate) fn log(agent: &str, bytes: &[u8]) {
 }
 
 /// Any bytes as a message of OpenCode's, a line, and its parts, the other lines.
-pub(crate) fn opencode(bytes: &[u8]) {
+pub fn opencode(bytes: &[u8]) {
     let text = String::from_utf8_lossy(bytes);
     let mut lines = text.lines();
     let data = lines.next().unwrap_or_default();

@@ -5,7 +5,7 @@ use perry::contract::terminal::{ClientFrame, FRAME_MAX, NaiveText, ServerFrame, 
 use perry::worker::terminals::restored;
 
 /// Any bytes as frames, alone and behind their lengths, and as a text of a naive client.
-pub(crate) fn frame(bytes: &[u8]) {
+pub fn frame(bytes: &[u8]) {
     let frame = Bytes::copy_from_slice(bytes);
     if let Ok(read) = ClientFrame::decode(&frame) {
         assert_eq!(ClientFrame::decode(&read.encode()), Ok(read), "it is read as it is written");
@@ -21,7 +21,7 @@ pub(crate) fn frame(bytes: &[u8]) {
 }
 
 /// Any bytes as what a program prints; the first two are the size. What is restored from it can be restored again.
-pub(crate) fn output(bytes: &[u8]) {
+pub fn output(bytes: &[u8]) {
     let Some(([cols, rows], output)) = bytes.split_first_chunk::<2>() else { return };
     let size = Size { cols: u16::from(*cols), rows: u16::from(*rows % 64) };
     let snapshot = restored(size, output);

@@ -5,7 +5,4 @@
 //! `cargo test --test manifest_corpus` replays the corpus with the ordinary toolchain.
 #![no_main]
 
-libfuzzer_sys::fuzz_target!(|bytes: &[u8]| check::manifest(bytes));
-
-#[path = "../checks/manifest.rs"]
-mod check;
+libfuzzer_sys::fuzz_target!(|bytes: &[u8]| perry_fuzz::manifest::manifest(bytes));

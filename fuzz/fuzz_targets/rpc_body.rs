@@ -4,9 +4,5 @@
 //!
 //! `cargo test --test rpc_corpus` replays the corpus with the ordinary toolchain.
 #![no_main]
-#![allow(dead_code)]
 
-#[path = "../checks/rpc.rs"]
-mod check;
-
-libfuzzer_sys::fuzz_target!(|bytes: &[u8]| check::body(bytes));
+libfuzzer_sys::fuzz_target!(|bytes: &[u8]| perry_fuzz::rpc::body(bytes));

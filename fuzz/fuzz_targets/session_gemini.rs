@@ -4,9 +4,5 @@
 //!
 //! `cargo test --test sessions mutated` tries changed fixtures with the ordinary toolchain.
 #![no_main]
-#![allow(dead_code)]
 
-#[path = "../checks/sessions.rs"]
-mod check;
-
-libfuzzer_sys::fuzz_target!(|bytes: &[u8]| check::log("gemini", bytes));
+libfuzzer_sys::fuzz_target!(|bytes: &[u8]| perry_fuzz::sessions::log("gemini", bytes));

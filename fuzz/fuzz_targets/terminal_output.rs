@@ -4,9 +4,5 @@
 //!
 //! `cargo test --test terminal_corpus` replays the corpus with the ordinary toolchain.
 #![no_main]
-#![allow(dead_code)]
 
-#[path = "../checks/terminal.rs"]
-mod check;
-
-libfuzzer_sys::fuzz_target!(|bytes: &[u8]| check::output(bytes));
+libfuzzer_sys::fuzz_target!(|bytes: &[u8]| perry_fuzz::terminal::output(bytes));
