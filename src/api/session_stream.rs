@@ -24,6 +24,9 @@ use crate::model::{Caller, Name};
 /// The longest message of a client: it says who it is, and no more.
 const MESSAGE: usize = 8 << 10;
 
+/// Pings that may go unanswered before the client counts as gone.
+const UNANSWERED: u64 = SILENCE.as_secs() / PING.as_secs();
+
 /// Takes the upgrade, where the request is one.
 pub(super) async fn upgrade(State(app): State<App>, mut parts: Parts) -> Response {
     let peer = parts.extensions.get::<Peer>().cloned();
@@ -69,6 +72,7 @@ async fn converse(visitor: &Visitor, sink: &mut Sink, source: &mut Source) -> Re
     let mut feed = feed(visitor, caller).await.map_err(refused)?;
     let mut pings = interval(PING);
     pings.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    let mut unanswered = 0;
     loop {
         let message = tokio::select! {
             biased;
@@ -80,9 +84,18 @@ async fn converse(visitor: &Visitor, sink: &mut Sink, source: &mut Source) -> Re
             },
             said = source.next() => match said {
                 Some(Ok(Message::Close(_)) | Err(_)) | None => return Ok(()),
-                Some(Ok(_)) => continue,
+                Some(Ok(_)) => {
+                    unanswered = 0;
+                    continue;
+                }
             },
-            _ = pings.tick() => Message::Ping(Bytes::new()),
+            _ = pings.tick() => {
+                if unanswered == UNANSWERED {
+                    return Err((Close::Going, "nothing was heard of the client".to_owned()));
+                }
+                unanswered += 1;
+                Message::Ping(Bytes::new())
+            }
         };
         match timeout(SILENCE, sink.send(message)).await {
             Ok(Ok(())) => {}

@@ -46,13 +46,7 @@ impl Format for Copilot {
         }
     }
 
-    fn begin(&self) -> Box<dyn Fold> {
-        Box::new(Following)
-    }
-
-    fn resume(&self, saved: &[u8]) -> Option<Box<dyn Fold>> {
-        super::resumed::<Following>(saved)
-    }
+    super::followed_by!(Following);
 
     fn fill(&self, record: &[u8], draft: &mut Draft) {
         let Ok(event) = serde_json::from_slice::<Event<'_>>(record) else { return };
@@ -93,7 +87,7 @@ struct Beside {
 }
 
 /// Nothing has to be remembered.
-#[derive(Debug, Serialize, Deserialize)]
+#[derive(Debug, Default, Serialize, Deserialize)]
 struct Following;
 
 impl Fold for Following {

@@ -48,13 +48,7 @@ impl Format for Gemini {
         }
     }
 
-    fn begin(&self) -> Box<dyn Fold> {
-        Box::new(Following::default())
-    }
-
-    fn resume(&self, saved: &[u8]) -> Option<Box<dyn Fold>> {
-        super::resumed::<Following>(saved)
-    }
+    super::followed_by!(Following);
 
     fn fill(&self, record: &[u8], draft: &mut Draft) {
         let Ok(line) = serde_json::from_slice::<Line<'_>>(record) else { return };

@@ -195,7 +195,21 @@ pub(in crate::worker::sessions) fn lenient<'a, T: Deserialize<'a>>(raw: Option<&
     raw.and_then(part)
 }
 
-/// A format whose folds are values that can be written down.
+/// A format whose folds are values of this type.
+macro_rules! followed_by {
+    ($fold:ty) => {
+        fn begin(&self) -> Box<dyn Fold> {
+            Box::<$fold>::default()
+        }
+
+        fn resume(&self, saved: &[u8]) -> Option<Box<dyn Fold>> {
+            postcard::from_bytes::<$fold>(saved).ok().map(|fold| Box::new(fold) as Box<dyn Fold>)
+        }
+    };
+}
+pub(in crate::worker::sessions) use followed_by;
+
+/// A fold that is a value which can be written down.
 macro_rules! saved_by_value {
     () => {
         fn save(&self) -> Vec<u8> {
@@ -204,11 +218,3 @@ macro_rules! saved_by_value {
     };
 }
 pub(in crate::worker::sessions) use saved_by_value;
-
-/// The fold that was saved.
-pub(in crate::worker::sessions) fn resumed<F: Fold + for<'a> Deserialize<'a> + 'static>(
-    saved: &[u8],
-) -> Option<Box<dyn Fold>> {
-    let fold: F = postcard::from_bytes(saved).ok()?;
-    Some(Box::new(fold))
-}

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use super::Blocks;
 use crate::contract::sessions::CodingAgent;
 use crate::worker::sessions::draft::Draft;
-use crate::worker::sessions::formats::{Fold, Format, Home, Place, Text, resumed, saved_by_value};
+use crate::worker::sessions::formats::{Fold, Format, Home, Place, Text, followed_by, saved_by_value};
 use crate::worker::sessions::talk::{Span, Talk};
 
 /// Goose's logs.
@@ -33,13 +33,7 @@ impl Format for GooseLog {
         }
     }
 
-    fn begin(&self) -> Box<dyn Fold> {
-        Box::new(Following)
-    }
-
-    fn resume(&self, saved: &[u8]) -> Option<Box<dyn Fold>> {
-        resumed::<Following>(saved)
-    }
+    followed_by!(Following);
 
     fn fill(&self, record: &[u8], draft: &mut Draft) {
         if let Ok(Line { role: Some(role), content, id, .. }) = serde_json::from_slice(record) {
@@ -49,7 +43,7 @@ impl Format for GooseLog {
 }
 
 /// Nothing has to be remembered.
-#[derive(Debug, Serialize, Deserialize)]
+#[derive(Debug, Default, Serialize, Deserialize)]
 struct Following;
 
 impl Fold for Following {

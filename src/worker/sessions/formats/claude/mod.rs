@@ -57,13 +57,7 @@ impl Format for Claude {
         }
     }
 
-    fn begin(&self) -> Box<dyn Fold> {
-        Box::new(Following::default())
-    }
-
-    fn resume(&self, saved: &[u8]) -> Option<Box<dyn Fold>> {
-        super::resumed::<Following>(saved)
-    }
+    super::followed_by!(Following);
 
     fn fill(&self, record: &[u8], draft: &mut Draft) {
         let Ok(record) = serde_json::from_slice::<Record<'_>>(record) else { return };
