@@ -24,7 +24,7 @@ use perry::store::audit::Audit;
 use perry::store::tokens::{Tokens, Wanted};
 use perry::store::{Intent, IntentError, OsDisk};
 use perry::watch::Hub;
-use tokio::sync::broadcast;
+use tokio::sync::{Notify, broadcast};
 
 use crate::told;
 
@@ -169,11 +169,13 @@ async fn serve(
 struct Store {
     state: Mutex<Arc<State>>,
     changes: broadcast::Sender<Name>,
+    /// The workspaces are others, or are to run otherwise.
+    moved: Notify,
 }
 
 impl Default for Store {
     fn default() -> Self {
-        Self { state: Mutex::default(), changes: broadcast::Sender::new(1024) }
+        Self { state: Mutex::default(), changes: broadcast::Sender::new(1024), moved: Notify::new() }
     }
 }
 
@@ -194,6 +196,7 @@ impl Intents for Store {
         let mut next = State::clone(&state);
         if edit(&mut next) {
             *state = Arc::new(next);
+            self.moved.notify_one();
         }
         Ok(())
     }
@@ -215,6 +218,7 @@ impl Intent for Store {
         if state.workspaces.get(name).is_some_and(gone) {
             Arc::make_mut(&mut state).workspaces.remove(name);
             self.changes.send(name.clone()).ok();
+            self.moved.notify_one();
         }
         Ok(())
     }
@@ -241,8 +245,7 @@ impl Workspaces for Store {
     }
 
     async fn changed(&self) {
-        // As good as being told.
-        tokio::time::sleep(std::time::Duration::from_millis(5)).await;
+        self.moved.notified().await;
     }
 
     async fn follow(&self, _: &Uid) -> Result<Changes, String> {

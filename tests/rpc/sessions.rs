@@ -118,6 +118,7 @@ async fn sessions_of_a_workspace_that_stops_stay_as_last_known_and_go_with_it() 
     tell(&world, [SessionChange::Reset, one, SessionChange::Bookmark]);
     until(async || stale("a").await == [(false, SessionState::Waiting)]).await;
     Arc::make_mut(&mut world.state.lock().expect("state")).workspaces.remove(&name("a"));
+    world.moved.notify_one();
     until(async || api.list_sessions(&call(), sessions()).await.expect("a list").len() == 1).await;
 }
 

@@ -70,6 +70,8 @@ pub(crate) struct World {
     /// What each workspace that runs tells of sessions, from the beginning on.
     pub(crate) told: broadcast::Sender<SessionChange>,
     pub(crate) sessions: Sessions,
+    /// A workspace came, went, or runs otherwise.
+    pub(crate) moved: Notify,
     _folder: tempfile::TempDir,
     /// The engine gives Docker inside without privileges.
     pub(crate) isolates: AtomicBool,
@@ -102,6 +104,7 @@ pub(crate) fn world() -> (Arc<World>, Api) {
     let world = Arc::new(World {
         told: broadcast::Sender::new(64),
         sessions: Sessions::open(&folder.path().join("sessions.db")).expect("an index"),
+        moved: Notify::new(),
         _folder: folder,
         disk,
         tokens: Arc::new(tokens),
@@ -178,6 +181,7 @@ impl World {
             "lastTransitionTime": "2025-01-10T15:30:00Z", "observedGeneration": workspace.metadata.generation,
         }]);
         self.hub.publish(view(&workspace, condition));
+        self.moved.notify_one();
     }
 }
 
@@ -211,6 +215,7 @@ impl Intents for Door {
             assert_ne!(next, **state, "a commit that changes nothing");
             *state = Arc::new(next);
             self.0.commits.fetch_add(1, Ordering::SeqCst);
+            self.0.moved.notify_one();
         }
         Ok(())
     }
@@ -319,8 +324,7 @@ impl Workspaces for Door {
     }
 
     async fn changed(&self) {
-        // As good as being told.
-        tokio::time::sleep(std::time::Duration::from_millis(5)).await;
+        self.0.moved.notified().await;
     }
 
     async fn follow(&self, _: &Uid) -> Result<Changes, String> {
